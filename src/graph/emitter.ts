@@ -1,0 +1,36 @@
+import type { HostTensor } from "../base/dtype.js";
+
+/** Value of an ONNX attribute, tagged with its ONNX type. */
+export type OnnxAttribute =
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | { readonly string: string };
+
+export type OnnxAttributes = Readonly<Record<string, OnnxAttribute>>;
+
+/** What the emitted model is for; operators may choose another form for it. */
+export interface Target {
+  /** `portable`: standard operators only. `cpu`, `webgpu`: for a session of that execution provider. */
+  readonly kind: "portable" | "cpu" | "webgpu";
+  /** Version of the default ONNX operator set. */
+  readonly opset: number;
+}
+
+/** Receives the ONNX nodes that an operator becomes. Values are named by strings. */
+export interface Emitter {
+  readonly target: Target;
+  /** Adds a node of one output and returns the name of that output. */
+  node(opType: string, inputs: readonly string[], attributes?: OnnxAttributes, domain?: string): string;
+  /** Adds a node of several outputs and returns their names. */
+  nodes(
+    opType: string,
+    inputs: readonly string[],
+    outputs: number,
+    attributes?: OnnxAttributes,
+    domain?: string,
+  ): string[];
+  /** Adds an initializer, or finds an equal one, and returns its name. */
+  constant(tensor: HostTensor): string;
+}

@@ -1,0 +1,10 @@
+export * from "./constant.js";
+export type { Emitter, OnnxAttribute, OnnxAttributes, Target } from "./emitter.js";
+export { input } from "./leaf.js";
+export * from "./model.js";
+export * from "./operator.js";
+export type { Domain, Sample, SampleInput } from "./sample.js";
+export * from "./size.js";
+export * from "./tensor.js";
+export * from "./trace.js";
+export * from "./variable.js";

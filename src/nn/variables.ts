@@ -1,0 +1,47 @@
+import { fillNormal, fillUniform } from "../base/random.js";
+import type { Tensor } from "../graph/tensor.js";
+import { requireTrace } from "../graph/trace.js";
+import { type Initializer, Variable } from "../graph/variable.js";
+
+/** Every value the same. */
+export function constantValue(value: number): Initializer {
+  return (out) => out.fill(value);
+}
+
+/** Uniform in [-bound, bound), drawn by seed and path. */
+export function uniform(bound: number): Initializer {
+  return (out, { seed, path }) => fillUniform(out, { seed, stream: path, step: 0 }, -bound, bound);
+}
+
+/** Normal with the given standard deviation, drawn by seed and path. */
+export function normal(deviation: number): Initializer {
+  return (out, { seed, path }) => fillNormal(out, { seed, stream: path, step: 0 }, 0, deviation);
+}
+
+/** PyTorch's default for weights and biases of linear and convolution layers: uniform in ±1/sqrt(fanIn). */
+export function defaultInitializer(fanIn: number): Initializer {
+  return uniform(1 / Math.sqrt(fanIn));
+}
+
+/** A variable that training changes. */
+export function parameter(shape: readonly number[], initializer: Initializer): Variable {
+  return new Variable({ shape, trainable: true, initializer });
+}
+
+/** A variable that the forward pass may update, such as a running mean. */
+export function buffer(shape: readonly number[], initializer: Initializer): Variable {
+  return new Variable({ shape, trainable: false, initializer });
+}
+
+/**
+ * Gives a buffer a new value: later reads in the same trace see it, and the last one is kept after the step.
+ * @throws ShapeError where the shapes differ
+ */
+export function update(variable: Variable, value: Tensor): void {
+  requireTrace("update").setValue(variable, value);
+}
+
+/** The value of a variable at this point of the trace. */
+export function read(variable: Variable): Tensor {
+  return requireTrace("read").updates.get(variable) ?? variable;
+}

@@ -1,0 +1,73 @@
+import { elementCount } from "../base/dtype.js";
+import { ShapeError } from "../base/errors.js";
+import { defineOp, type Op, requireDType } from "../graph/operator.js";
+import { broadcastShapes, concreteShape, formatShape } from "../graph/size.js";
+import type { Tensor } from "../graph/tensor.js";
+import { add } from "./arithmetic.js";
+import { reshape, transpose } from "./shape.js";
+
+/** Matrix product of the last two axes; axes before them broadcast: [..., M, K] x [..., K, N] -> [..., M, N]. ONNX MatMul-13. */
+export const matmul: Op<[a: Tensor, b: Tensor]> = defineOp("matmul", {
+  type: ([a, b]) => {
+    requireDType(a, "float32", "left operand");
+    requireDType(b, "float32", "right operand");
+    if (a.rank < 2 || b.rank < 2) throw new ShapeError("operands must have rank 2 or more");
+    const [inner, rows] = [a.shape.at(-1)!, b.shape.at(-2)!];
+    if (inner !== rows)
+      throw new ShapeError(`columns of the left operand (${inner}) must equal rows of the right (${rows})`);
+    const outer = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
+    return { shape: [...outer, a.shape.at(-2)!, b.shape.at(-1)!], dtype: "float32" };
+  },
+  onnx: "MatMul",
+  gradient: ({ inputs: [a, b], cotangent: dy }) => [
+    () => matmul(dy, swapLast(b)),
+    // A matrix shared by all rows: one product over all rows at once instead of a sum of products.
+    () => (b.rank === 2 && a.rank > 2 ? matmul(transpose(rows(a)), rows(dy)) : matmul(swapLast(a), dy)),
+  ],
+  broadcasts: true,
+  macs: ({ inputs: [a], output }) => elementCount(concreteShape(output.shape)) * a.size(-1),
+  samples: [
+    {
+      inputs: [
+        [3, 4],
+        [4, 2],
+      ],
+    },
+    {
+      inputs: [
+        [2, 3, 4],
+        [4, 2],
+      ],
+    },
+    {
+      inputs: [
+        [2, 1, 3, 2],
+        [3, 2, 2],
+      ],
+    },
+    {
+      inputs: [
+        [3, 2],
+        [2, 2, 2],
+      ],
+    },
+  ],
+});
+
+/** All rows of the last axis as one matrix. */
+function rows(x: Tensor): Tensor {
+  return reshape(x, { shape: [-1, x.size(-1)] });
+}
+
+/** The last two axes exchanged. */
+export function swapLast(x: Tensor): Tensor {
+  if (x.rank < 2) throw new ShapeError(`swapLast needs rank 2 or more, found ${formatShape(x.shape)}`);
+  const perm = x.shape.map((_, axis) => axis);
+  return transpose(x, { perm: [...perm.slice(0, -2), x.rank - 1, x.rank - 2] });
+}
+
+/** Affine map of the last axis: x W^T + b, weight [out, in] as in PyTorch. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const product = matmul(x, transpose(weight));
+  return bias ? add(product, bias) : product;
+}

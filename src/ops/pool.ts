@@ -1,0 +1,218 @@
+import { ShapeError } from "../base/errors.js";
+import type { Emitter } from "../graph/emitter.js";
+import { defineOp, type Op, requireDType } from "../graph/operator.js";
+import { normalizeAxis } from "../graph/size.js";
+import type { Tensor } from "../graph/tensor.js";
+import { add, mul, sub } from "./arithmetic.js";
+import { cast, equal } from "./compare.js";
+import { spatialSizes } from "./conv.js";
+import { concat, pad, reshape, resize, slice } from "./shape.js";
+import { normalizeWindow, type Window, type WindowAttributes, windowCounts } from "./window.js";
+
+/** Attributes of a pooling window. */
+export interface PoolAttributes extends WindowAttributes {
+  readonly kernel: readonly number[];
+}
+
+type PoolWindow = Window & { readonly kernel: readonly number[] };
+
+/**
+ * Maximum over sliding windows: [N, C, ...] -> [N, C, ...]; padding never wins. Of equal elements the first one of a window (row
+ * by row) gets the gradient. ONNX MaxPool-12.
+ */
+export const maxPool: Op<[x: Tensor], PoolAttributes> = defineOp("maxPool", {
+  normalize: (attributes, [x]) => {
+    if (attributes.kernel.length !== x.rank - 2) throw new ShapeError(`kernel must have ${x.rank - 2} sizes`);
+    return { kernel: attributes.kernel, ...normalizeWindow(attributes, x.rank - 2) };
+  },
+  type: ([x], attributes) => {
+    requireDType(x, "float32", "input");
+    const counts = windowCounts(spatialSizes(x), attributes.kernel, attributes as PoolWindow);
+    return { shape: [x.shape[0]!, x.shape[1]!, ...counts], dtype: "float32" };
+  },
+  onnx: (emit, [x], { attributes }) => {
+    const { kernel, stride, padding, dilation } = attributes as PoolWindow;
+    return emit.node("MaxPool", [x!], {
+      kernel_shape: { ints: kernel },
+      strides: { ints: stride },
+      pads: { ints: padding },
+      dilations: { ints: dilation },
+    });
+  },
+  gradient: ({ inputs: [x], attributes, output: y, cotangent: dy }) => [
+    () => routeToFirstMaximum(x, y, dy, attributes as PoolWindow),
+  ],
+  macs: 0,
+  samples: [
+    {
+      inputs: [[1, 2, 5, 4]],
+      attributes: { kernel: [3, 2], stride: 2, padding: [1, 0] },
+      domain: { distinct: 0.1 },
+    },
+    { inputs: [[2, 2, 6]], attributes: { kernel: [2], dilation: 2 }, domain: { distinct: 0.1 } },
+  ],
+});
+
+/** Offsets of all elements of a window, row by row. */
+function windowOffsets(kernel: readonly number[]): number[][] {
+  return kernel.reduce<number[][]>(
+    (offsets, size) =>
+      offsets.flatMap((offset) => Array.from({ length: size }, (_, index) => [...offset, index])),
+    [[]],
+  );
+}
+
+function routeToFirstMaximum(x: Tensor, y: Tensor, dy: Tensor, window: PoolWindow): Tensor {
+  const { kernel, stride, padding, dilation } = window;
+  const axes = kernel.map((_, axis) => axis + 2);
+  const begin = padding.slice(0, kernel.length);
+  const end = padding.slice(kernel.length);
+  const padded = pad(x, { pads: [0, 0, ...begin, 0, 0, ...end], value: Number.NEGATIVE_INFINITY });
+  let taken: Tensor | undefined;
+  const shares = windowOffsets(kernel).map((offset) => {
+    const starts = offset.map((index, axis) => index * dilation[axis]!);
+    const ends = starts.map((start, axis) => start + (y.size(axis + 2) - 1) * stride[axis]! + 1);
+    const wins = cast(equal(slice(padded, { axes, starts, ends, steps: stride }), y), { to: "float32" });
+    const first = taken ? mul(wins, sub(1, taken)) : wins;
+    taken = taken ? add(taken, first) : first;
+    return mul(first, dy);
+  });
+  const sizes = spatialSizes(x);
+  return scatterWindows(shares, 0);
+
+  /** Sums window shares at their places; `axis` is the spatial axis that is placed next. */
+  function scatterWindows(list: readonly Tensor[], axis: number): Tensor {
+    const [only] = list;
+    if (axis === kernel.length) return only!;
+    const perOffset = list.length / kernel[axis]!;
+    const rows = Array.from({ length: kernel[axis]! }, (_, index) =>
+      scatterWindows(list.slice(index * perOffset, (index + 1) * perOffset), axis + 1),
+    );
+    return placeRows(rows, {
+      axis: axis + 2,
+      step: stride[axis]!,
+      dilation: dilation[axis]!,
+      start: begin[axis]!,
+      length: sizes[axis]!,
+    });
+  }
+}
+
+/** Sums `rows[k]`, whose position o belongs at `o * step + k * dilation - start`, into a line of the given length. */
+function placeRows(
+  rows: readonly Tensor[],
+  line: { axis: number; step: number; dilation: number; start: number; length: number },
+): Tensor {
+  const { axis, step, dilation, start, length } = line;
+  const count = rows[0]!.size(axis);
+  const cells = Math.max(
+    count + Math.floor(((rows.length - 1) * dilation) / step),
+    Math.ceil((start + length) / step),
+  );
+  const classes = Array.from({ length: step }, (_, remainder): Tensor | undefined =>
+    rows
+      .map((row, index) => ({ row, at: index * dilation }))
+      .filter(({ at }) => at % step === remainder)
+      .map(({ row, at }) => resize(row, { axis, start: Math.floor(at / step), length: cells }))
+      .reduce<Tensor | undefined>((total, row) => (total ? add(total, row) : row), undefined),
+  );
+  const shape = rows[0]!.shape;
+  const zero = mul(resize(rows[0]!, { axis, start: 0, length: cells }), 0);
+  const columns = classes.map((entry) =>
+    reshape(entry ?? zero, { shape: [...shape.slice(0, axis), cells, 1, ...shape.slice(axis + 1)] }),
+  );
+  const interleaved = reshape(concat(columns, { axis: axis + 1 }), {
+    shape: [...shape.slice(0, axis), cells * step, ...shape.slice(axis + 1)],
+  });
+  return slice(interleaved, { axes: [axis], starts: [start], ends: [start + length] });
+}
+
+/** Attributes of an average over bins of an axis, which is one of the last two. */
+interface BinAttributes {
+  readonly axis: number;
+  /** Number of bins. */
+  readonly bins: number;
+  /** Length of the axis that is divided. */
+  readonly length: number;
+}
+
+/** Row `bin` holds 1/width at the positions of the bin: floor(bin L / bins) to ceil((bin + 1) L / bins), which may overlap. */
+function binMatrix({ bins, length }: BinAttributes): Float32Array {
+  const matrix = new Float32Array(bins * length);
+  for (let bin = 0; bin < bins; bin++) {
+    const start = Math.floor((bin * length) / bins);
+    const end = Math.ceil(((bin + 1) * length) / bins);
+    matrix.fill(1 / (end - start), bin * length + start, bin * length + end);
+  }
+  return matrix;
+}
+
+function emitBins(
+  emit: Emitter,
+  x: string,
+  rank: number,
+  attributes: BinAttributes,
+  spread: boolean,
+): string {
+  const { axis, bins, length } = attributes;
+  const rows = binMatrix(attributes);
+  const columns = new Float32Array(rows.length);
+  for (let bin = 0; bin < bins; bin++) {
+    for (let position = 0; position < length; position++)
+      columns[position * bins + bin] = rows[bin * length + position]!;
+  }
+  const last = axis === rank - 1;
+  const tall = { dtype: "float32", shape: [length, bins], data: columns } as const;
+  const wide = { dtype: "float32", shape: [bins, length], data: rows } as const;
+  if (last) return emit.node("MatMul", [x, emit.constant(spread ? wide : tall)]);
+  return emit.node("MatMul", [emit.constant(spread ? tall : wide), x]);
+}
+
+function normalizeBins(attributes: BinAttributes, x: Tensor): BinAttributes {
+  const axis = normalizeAxis(attributes.axis, x.rank);
+  if (axis < x.rank - 2 || x.rank < 2)
+    throw new ShapeError(`axis ${axis} must be one of the last two of rank ${x.rank}`);
+  return { ...attributes, axis };
+}
+
+/** Mean over each bin of an axis: adaptive average pooling of one axis. Bins of a length that they do not divide overlap. */
+const averageBins: Op<[x: Tensor], BinAttributes> = defineOp("averageBins", {
+  normalize: (attributes, [x]) => normalizeBins(attributes, x),
+  type: ([x], { axis, bins, length }) => {
+    if (!(Number.isInteger(bins) && bins >= 1))
+      throw new ShapeError(`bins must be an integer >= 1, found ${bins}`);
+    if (x.size(axis) !== length)
+      throw new ShapeError(`axis ${axis} must be ${length}, found ${x.size(axis)}`);
+    return { shape: x.shape.with(axis, bins), dtype: "float32" };
+  },
+  onnx: (emit, [x], { inputs, attributes }) => emitBins(emit, x!, inputs[0].rank, attributes, false),
+  gradient: ({ attributes, cotangent: dy }) => [() => spreadBins(dy, attributes)],
+  macs: 0,
+  samples: [
+    { inputs: [[2, 5, 7]], attributes: { axis: 2, bins: 3, length: 7 } },
+    { inputs: [[2, 5, 4]], attributes: { axis: 1, bins: 2, length: 5 } },
+    { inputs: [[1, 3, 2]], attributes: { axis: 1, bins: 8, length: 3 } },
+  ],
+});
+
+/** The transpose of averageBins: spreads each bin's value over its positions, divided by its width. */
+const spreadBins: Op<[y: Tensor], BinAttributes> = defineOp("spreadBins", {
+  normalize: (attributes, [y]) => normalizeBins(attributes, y),
+  type: ([y], { axis, bins, length }) => {
+    if (y.size(axis) !== bins) throw new ShapeError(`axis ${axis} must be ${bins}, found ${y.size(axis)}`);
+    return { shape: y.shape.with(axis, length), dtype: "float32" };
+  },
+  onnx: (emit, [y], { inputs, attributes }) => emitBins(emit, y!, inputs[0].rank, attributes, true),
+  gradient: ({ attributes, cotangent: dy }) => [() => averageBins(dy, attributes)],
+  macs: 0,
+  samples: [
+    { inputs: [[2, 5, 3]], attributes: { axis: 2, bins: 3, length: 7 } },
+    { inputs: [[2, 2, 4]], attributes: { axis: 1, bins: 2, length: 5 } },
+  ],
+});
+
+/** Average pooling to a given output size, with PyTorch's bins: [N, C, H, W] -> [N, C, ...size]. */
+export function adaptiveAveragePool2d(x: Tensor, size: readonly [number, number]): Tensor {
+  const rows = averageBins(x, { axis: 2, bins: size[0], length: x.size(2) });
+  return averageBins(rows, { axis: 3, bins: size[1], length: x.size(3) });
+}

@@ -1,0 +1,31 @@
+import { input } from "../graph/leaf.js";
+import { concreteShape } from "../graph/size.js";
+import type { Tensor } from "../graph/tensor.js";
+import { type Distribution, requireTrace } from "../graph/trace.js";
+import { mul } from "./arithmetic.js";
+import { cast, greaterOrEqual } from "./compare.js";
+
+/** Random values that are drawn anew before each step, by a keyed hash of seed, stream and step. Needs a concrete shape. */
+export function noise(
+  shape: readonly number[],
+  options: { distribution: Distribution; stream: string },
+): Tensor {
+  const trace = requireTrace("noise");
+  return trace.addNoise(options.stream, options.distribution, (name) => input(name, shape, "float32"));
+}
+
+/**
+ * Zeros elements with probability `rate` and scales the others by 1 / (1 - rate). Along `sharedAxes` all elements share one fate
+ * (axes 2 and 3: channel dropout). Srivastava et al.: Dropout, JMLR 2014.
+ */
+export function dropout(
+  x: Tensor,
+  options: { rate: number; stream: string; sharedAxes?: readonly number[] },
+): Tensor {
+  const { rate, stream, sharedAxes = [] } = options;
+  const shape = concreteShape(x.shape).map((size, axis) => (sharedAxes.includes(axis) ? 1 : size));
+  const kept = cast(greaterOrEqual(noise(shape, { distribution: "uniform", stream }), rate), {
+    to: "float32",
+  });
+  return mul(x, mul(kept, 1 / (1 - rate)));
+}

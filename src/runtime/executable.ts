@@ -1,0 +1,164 @@
+import type { HostTensor } from "../base/dtype.js";
+import { OptionError } from "../base/errors.js";
+import { version } from "../base/version.js";
+import type { Graph } from "../graph/model.js";
+import { concreteShape } from "../graph/size.js";
+import type { Tensor } from "../graph/tensor.js";
+import { emitModel, sessionOpset } from "../onnx/emit.js";
+import { matchesPattern } from "./patterns.js";
+import { defaultRuntime } from "./provider.js";
+import type { Noise, Runtime, Session, SessionOptions, StateStore } from "./types.js";
+
+/** Options of `compile`. */
+export interface CompileOptions extends SessionOptions {
+  /** Patterns of taps to return, `*` for any characters: `"*.attention"`. */
+  readonly taps?: readonly string[];
+  /** Key of the random inputs of a graph in training mode; 0 by default. */
+  readonly seed?: number;
+  readonly runtime?: Runtime;
+}
+
+/** What a run returns: the outputs and the requested taps, on the host. */
+export interface RunResult {
+  readonly outputs: Readonly<Record<string, HostTensor>>;
+  readonly taps: Readonly<Record<string, HostTensor>>;
+  /** New values of updated buffers, by path; empty for evaluation. */
+  readonly updates: Readonly<Record<string, HostTensor>>;
+}
+
+const prefixes = { output: "output:", tap: "tap:", update: "update:" } as const;
+
+/** A graph that is loaded into a session, with the values that its variables had when it was compiled. */
+export class Executable {
+  /** Nodes of the emitted model. */
+  readonly nodeCount: number;
+  readonly #session: Session;
+  /** Holds nothing: steps over it are runs with noise. */
+  readonly #state: StateStore;
+  readonly #graph: Graph;
+  readonly #usedInputs: ReadonlySet<string>;
+  readonly #seed: number;
+  #runs = 0;
+
+  constructor(parts: {
+    session: Session;
+    state: StateStore;
+    graph: Graph;
+    usedInputs: readonly string[];
+    nodeCount: number;
+    seed: number;
+  }) {
+    this.#session = parts.session;
+    this.#state = parts.state;
+    this.#graph = parts.graph;
+    this.#usedInputs = new Set(parts.usedInputs);
+    this.#seed = parts.seed;
+    this.nodeCount = parts.nodeCount;
+  }
+
+  /**
+   * Runs the graph.
+   * @param inputs values by input name
+   * @param options.step key of the random inputs; counts up by default
+   * @throws OptionError for a missing or unknown input; ShapeError for another shape or dtype; DeviceError after `close`
+   */
+  async run(
+    inputs: Readonly<Record<string, HostTensor>>,
+    options: { readonly step?: number } = {},
+  ): Promise<RunResult> {
+    const expected = [...this.#graph.inputs.keys()];
+    const given = Object.keys(inputs);
+    if (expected.some((name) => !given.includes(name)) || given.some((name) => !expected.includes(name))) {
+      throw new OptionError(`inputs must be ${expected.join(", ")}; found ${given.join(", ") || "none"}`);
+    }
+    const results = await this.#session.step(this.#state, {
+      feeds: Object.fromEntries(
+        given.filter((name) => this.#usedInputs.has(name)).map((name) => [name, inputs[name]!]),
+      ),
+      fetches: this.#session.outputs.map((output) => output.name),
+      next: {},
+      noise: noiseInputs(this.#graph, this.#usedInputs),
+      seed: this.#seed,
+      step: options.step ?? this.#runs++,
+    });
+    const group = (prefix: string) =>
+      Object.fromEntries(
+        Object.entries(results)
+          .filter(([name]) => name.startsWith(prefix))
+          .map(([name, value]) => [name.slice(prefix.length), value]),
+      );
+    return { outputs: group(prefixes.output), taps: group(prefixes.tap), updates: group(prefixes.update) };
+  }
+
+  /** Releases the session; again is fine. */
+  async close(): Promise<void> {
+    await this.#session.close();
+    await this.#state.close();
+  }
+}
+
+/** The random inputs of a graph as a session draws them. */
+export function noiseInputs(graph: Graph, used: ReadonlySet<string>): Noise[] {
+  return graph.noise
+    .filter(({ stream }) => used.has(noiseName(stream)))
+    .map(({ stream, distribution, tensor }) => ({
+      name: noiseName(stream),
+      shape: concreteShape(tensor.shape),
+      distribution,
+      stream,
+    }));
+}
+
+/** Graph inputs of the random tensors, by name. */
+export function namedNoise(graph: Graph): [string, Tensor][] {
+  return graph.noise.map(({ stream, tensor }) => [noiseName(stream), tensor]);
+}
+
+function noiseName(stream: string): string {
+  return `noise:${stream}`;
+}
+
+/** Taps whose names fit one of the patterns. @throws OptionError for a pattern that fits none */
+export function selectTaps(graph: Graph, patterns: readonly string[]): Map<string, Tensor> {
+  const selected = new Map<string, Tensor>();
+  for (const pattern of patterns) {
+    const found = [...graph.taps].filter(([name]) => matchesPattern(name, pattern));
+    if (found.length === 0) {
+      throw new OptionError(
+        `no tap fits "${pattern}"; the model has ${[...graph.taps.keys()].join(", ") || "none"}`,
+      );
+    }
+    for (const [name, tensor] of found) selected.set(name, tensor);
+  }
+  return selected;
+}
+
+/**
+ * Loads a graph into a session, its variables with their present values inside.
+ * @throws OptionError for an unknown tap; DeviceError where the device cannot be used
+ */
+export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Executable> {
+  const { taps = [], seed = 0, runtime = defaultRuntime(), ...session } = options;
+  for (const [path, variable] of graph.variables) variable.initialize({ seed: 0, path });
+  const pathOf = new Map([...graph.variables].map(([path, variable]) => [variable, path]));
+  const model = emitModel({
+    target: { kind: "cpu", opset: sessionOpset },
+    inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
+    variables: graph.variables,
+    variablesAs: "initializers",
+    outputs: new Map([
+      ...[...graph.outputs].map(([name, tensor]) => [prefixes.output + name, tensor] as const),
+      ...[...selectTaps(graph, taps)].map(([name, tensor]) => [prefixes.tap + name, tensor] as const),
+      ...[...graph.updates].map(
+        ([variable, tensor]) => [prefixes.update + pathOf.get(variable), tensor] as const,
+      ),
+    ]),
+    producerVersion: version,
+  });
+  const { usedInputs, nodeCount } = model;
+  const parts = {
+    session: await runtime.createSession(model.bytes, session),
+    state: await runtime.createState({}),
+  };
+  return new Executable({ ...parts, graph, usedInputs, nodeCount, seed });
+}

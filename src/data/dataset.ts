@@ -1,0 +1,116 @@
+import { checkInteger } from "../base/check.js";
+import { elementCount } from "../base/dtype.js";
+import { DataError } from "../base/errors.js";
+import { checkNormalization, type Normalization } from "./normalization.js";
+
+/** Channels, height and width of an image. */
+export type ImageShape = readonly [channels: number, height: number, width: number];
+
+/** Labelled images of one shape. Where they are kept, and when they are decoded, is the implementation's. */
+export interface ImageDataset {
+  /** Name to show, such as "MNIST train". */
+  readonly name: string;
+  /** Number of images. */
+  readonly length: number;
+  /** Name of each class; a label is an index of it. */
+  readonly classes: readonly string[];
+  readonly imageShape: ImageShape;
+  /** What training data are normalized by. */
+  readonly normalization: Normalization;
+  /** Pixels of an image, [C, H, W] row-major, 0 to 255; valid until the next call, not to be written to. */
+  pixels(index: number): Uint8Array;
+  /** Class of an image. */
+  label(index: number): number;
+}
+
+/** What an in-memory data set is made of. */
+export interface MemoryDatasetOptions {
+  readonly name: string;
+  readonly classes: readonly string[];
+  readonly imageShape: ImageShape;
+  readonly normalization: Normalization;
+  /** Pixels of all images, [N, C, H, W] row-major; used in place. */
+  readonly images: Uint8Array;
+  /** Classes of all images, [N]; used in place. */
+  readonly labels: ArrayLike<number>;
+}
+
+/** A data set whose pixels are all in memory. */
+export class MemoryDataset implements ImageDataset {
+  readonly name: string;
+  readonly length: number;
+  readonly classes: readonly string[];
+  readonly imageShape: ImageShape;
+  readonly normalization: Normalization;
+  readonly #images: Uint8Array;
+  readonly #labels: ArrayLike<number>;
+  readonly #imageSize: number;
+
+  /** @throws DataError where images and labels differ in number or a label is no class; OptionError for the rest */
+  constructor({ name, classes, imageShape, normalization, images, labels }: MemoryDatasetOptions) {
+    for (const size of imageShape) checkInteger(name, "imageShape", size, { min: 1 });
+    checkNormalization(name, normalization, imageShape[0]);
+    this.#imageSize = elementCount(imageShape);
+    const count = images.length / this.#imageSize;
+    if (!Number.isInteger(count)) {
+      throw new DataError(
+        `${name}: ${images.length} pixels are not a whole number of [${imageShape}] images`,
+      );
+    }
+    if (labels.length !== count) {
+      throw new DataError(`${name}: ${count} images, but ${labels.length} labels`);
+    }
+    for (let i = 0; i < count; i++) {
+      const label = labels[i]!;
+      if (!(Number.isInteger(label) && label >= 0 && label < classes.length)) {
+        throw new DataError(
+          `${name}: the label of image ${i} is ${label}; the classes are 0 to ${classes.length - 1}`,
+        );
+      }
+    }
+    this.name = name;
+    this.length = count;
+    this.classes = classes;
+    this.imageShape = imageShape;
+    this.normalization = normalization;
+    this.#images = images;
+    this.#labels = labels;
+  }
+
+  pixels(index: number): Uint8Array {
+    this.#checkIndex(index);
+    return this.#images.subarray(index * this.#imageSize, (index + 1) * this.#imageSize);
+  }
+
+  label(index: number): number {
+    this.#checkIndex(index);
+    return this.#labels[index]!;
+  }
+
+  #checkIndex(index: number): void {
+    if (!(Number.isInteger(index) && index >= 0 && index < this.length)) {
+      throw new DataError(`${this.name}: no image ${index}; there are ${this.length}`);
+    }
+  }
+}
+
+/** The images `start` (included) to `end` (excluded) of a data set, as a data set. */
+export function sliceDataset(dataset: ImageDataset, start: number, end: number): ImageDataset {
+  checkInteger(dataset.name, "start", start, { max: dataset.length });
+  checkInteger(dataset.name, "end", end, { min: start, max: dataset.length });
+  const { name, classes, imageShape, normalization } = dataset;
+  const inside = (index: number) => {
+    if (!(index >= 0 && index < end - start))
+      throw new DataError(`${name}: no image ${index}; there are ${end - start}`);
+    return start + index;
+  };
+  return {
+    name,
+    length: end - start,
+    classes,
+    imageShape,
+    normalization,
+    pixels: (index) => dataset.pixels(inside(index)),
+    label: (index) => dataset.label(inside(index)),
+  };
+}

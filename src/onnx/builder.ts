@@ -1,0 +1,347 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { bytesPerElement, type DType, elementCount, type HostTensor } from "../base/dtype.js";
+import { FormatError } from "../base/errors.js";
+import type { Emitter, OnnxAttribute, OnnxAttributes, Target } from "../graph/emitter.js";
+import { dataTypeOf } from "./dtypes.js";
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  TensorShapeProtoSchema,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from "./generated/onnx_pb.js";
+import { domainVersions, irVersionOf } from "./opset.js";
+
+/** A size of an input or output: a number, or the name of a symbolic size. */
+export type OnnxSize = number | string;
+
+/** What `ModelBuilder.build` writes beside the graph. */
+export interface BuildOptions {
+  /** Version of fovea, the model's producer. */
+  readonly producerVersion: string;
+  /** Key-value pairs of the model (metadata_props). */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+interface NodeRecord {
+  readonly name: string;
+  readonly opType: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: OnnxAttributes;
+}
+
+interface ValueRecord {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly OnnxSize[];
+}
+
+/** Largest size of a protocol-buffer message. */
+const maxModelBytes = 2 ** 31 - 1;
+
+/** Bytes of a constant that enter its hash; candidates are compared whole. */
+const hashedBytes = 1024;
+
+/**
+ * Builds an ONNX model node by node and encodes it.
+ *
+ * Values are named `scope/OpType_n`, counted per scope and operator, so that names stay the same when other parts of a
+ * model change. Arrays of constants and initializers are not copied: leave them unchanged until `build`.
+ */
+export class ModelBuilder implements Emitter {
+  readonly target: Target;
+  /** Module path that the names of the nodes that follow begin with; empty for none. */
+  scope = "";
+  readonly #nodes: NodeRecord[] = [];
+  readonly #inputs: ValueRecord[] = [];
+  readonly #outputs: (ValueRecord & { readonly value: string })[] = [];
+  readonly #initializers: { readonly name: string; readonly tensor: HostTensor }[] = [];
+  readonly #constants = new Map<string, { readonly name: string; readonly tensor: HostTensor }[]>();
+  /** Names of all values that nodes can refer to; true where a node produces the value. */
+  readonly #values = new Map<string, boolean>();
+  readonly #outputNames = new Set<string>();
+  readonly #counters = new Map<string, number>();
+  readonly #domains = new Set<string>();
+
+  constructor(target: Target) {
+    irVersionOf(target.opset);
+    this.target = target;
+  }
+
+  /** Number of nodes so far. */
+  get nodeCount(): number {
+    return this.#nodes.length;
+  }
+
+  node(opType: string, inputs: readonly string[], attributes?: OnnxAttributes, domain?: string): string {
+    return this.nodes(opType, inputs, 1, attributes, domain)[0]!;
+  }
+
+  nodes(
+    opType: string,
+    inputs: readonly string[],
+    outputs: number,
+    attributes: OnnxAttributes = {},
+    domain = "",
+  ): string[] {
+    const name = this.#fresh(this.scope === "" ? opType : `${this.scope}/${opType}`);
+    this.#useDomain(domain, name);
+    for (const input of inputs) {
+      if (input !== "") this.#requireValue(input, name);
+    }
+    const names = outputs === 1 ? [name] : Array.from({ length: outputs }, (_, i) => `${name}:${i}`);
+    for (const output of names) this.#define(output, true);
+    this.#nodes.push({ name, opType, domain, inputs: [...inputs], outputs: names, attributes });
+    return names;
+  }
+
+  constant(tensor: HostTensor): string {
+    checkTensor("a constant", tensor);
+    const bytes = bytesOf(tensor);
+    const key = `${tensor.dtype}[${tensor.shape.join()}]${hash(bytes)}`;
+    let candidates = this.#constants.get(key);
+    if (candidates === undefined) {
+      candidates = [];
+      this.#constants.set(key, candidates);
+    }
+    for (const candidate of candidates) {
+      if (equalBytes(bytes, bytesOf(candidate.tensor))) return candidate.name;
+    }
+    const entry = { name: this.#fresh("const"), tensor };
+    candidates.push(entry);
+    this.#define(entry.name, false);
+    this.#initializers.push(entry);
+    return entry.name;
+  }
+
+  /** Declares an input of the model and returns its name. */
+  input(name: string, dtype: DType, shape: readonly OnnxSize[]): string {
+    checkSizes(`input '${name}'`, shape);
+    this.#define(name, false);
+    this.#inputs.push({ name, dtype, shape: [...shape] });
+    return name;
+  }
+
+  /** Adds a named initializer (a weight) and returns its name. */
+  initializer(name: string, tensor: HostTensor): string {
+    checkTensor(`initializer '${name}'`, tensor);
+    this.#define(name, false);
+    this.#initializers.push({ name, tensor });
+    return name;
+  }
+
+  /**
+   * Makes `value` an output of the model under a public name. The node that produces the value is renamed; an Identity
+   * is added only where the value is an input, an initializer or an output already. `value` remains its name for
+   * further nodes.
+   */
+  output(name: string, dtype: DType, shape: readonly OnnxSize[], value: string): void {
+    checkSizes(`output '${name}'`, shape);
+    this.#requireValue(value, `output '${name}'`);
+    if (name === "" || this.#outputNames.has(name) || this.#values.get(name) === false) {
+      throw new FormatError(`output '${name}': the name is empty or taken by another value of the model`);
+    }
+    this.#outputNames.add(name);
+    this.#outputs.push({ name, dtype, shape: [...shape], value });
+  }
+
+  /** Encodes the model. @throws FormatError if it is larger than a protocol-buffer message can be. */
+  build(options: BuildOptions): Uint8Array {
+    const total = this.#initializers.reduce((sum, { tensor }) => sum + tensor.data.byteLength, 0);
+    if (total > maxModelBytes) {
+      throw new FormatError(
+        `the model's tensors take ${total} bytes; an ONNX file holds at most ${maxModelBytes}`,
+      );
+    }
+    const { renamed, identities } = this.#publicNames();
+    const model = create(ModelProtoSchema, {
+      irVersion: BigInt(irVersionOf(this.target.opset)),
+      producerName: "fovea",
+      producerVersion: options.producerVersion,
+      opsetImport: [
+        create(OperatorSetIdProtoSchema, { domain: "", version: BigInt(this.target.opset) }),
+        ...[...this.#domains]
+          .sort()
+          .map((domain) =>
+            create(OperatorSetIdProtoSchema, { domain, version: BigInt(domainVersions[domain]!) }),
+          ),
+      ],
+      metadataProps: Object.entries(options.metadata ?? {}).map(([key, value]) =>
+        create(StringStringEntryProtoSchema, { key, value }),
+      ),
+      graph: create(GraphProtoSchema, {
+        name: "fovea",
+        node: [...this.#nodes, ...identities].map((node) => nodeProto(node, renamed)),
+        input: this.#inputs.map(valueInfo),
+        output: this.#outputs.map(valueInfo),
+        initializer: this.#initializers.map(({ name, tensor }) =>
+          create(TensorProtoSchema, {
+            name: renamed.get(name) ?? name,
+            dataType: dataTypeOf[tensor.dtype],
+            dims: tensor.shape.map(BigInt),
+            rawData: bytesOf(tensor),
+          }),
+        ),
+      }),
+    });
+    return toBinary(ModelProtoSchema, model);
+  }
+
+  /** Final names of values that differ from those they were made under, and the Identity nodes that outputs need. */
+  #publicNames(): { renamed: ReadonlyMap<string, string>; identities: readonly NodeRecord[] } {
+    const renamed = new Map<string, string>();
+    const identities: NodeRecord[] = [];
+    for (const { name, value } of this.#outputs) {
+      if (this.#values.get(value) === true && !renamed.has(value)) renamed.set(value, name);
+      else {
+        const node = { opType: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} };
+        identities.push({ name: `${name}/Identity`, ...node });
+      }
+    }
+    // An inner value that happens to carry the public name of another one makes room.
+    for (const name of this.#outputNames) {
+      if (!this.#values.has(name) || renamed.has(name)) continue;
+      let other = `${name}_`;
+      while (this.#values.has(other) || this.#outputNames.has(other)) other += "_";
+      renamed.set(name, other);
+    }
+    return { renamed, identities };
+  }
+
+  #fresh(prefix: string): string {
+    let count = this.#counters.get(prefix) ?? 0;
+    let name = `${prefix}_${count++}`;
+    while (this.#values.has(name) || this.#outputNames.has(name)) name = `${prefix}_${count++}`;
+    this.#counters.set(prefix, count);
+    return name;
+  }
+
+  #define(name: string, produced: boolean): void {
+    if (name === "" || this.#values.has(name)) {
+      throw new FormatError(`value '${name}': the name is empty or taken by another value of the model`);
+    }
+    if (!produced && this.#outputNames.has(name)) {
+      throw new FormatError(`value '${name}': the name is taken by an output of the model`);
+    }
+    this.#values.set(name, produced);
+  }
+
+  #requireValue(name: string, user: string): void {
+    if (!this.#values.has(name)) throw new FormatError(`${user} uses value '${name}', which nothing defines`);
+  }
+
+  #useDomain(domain: string, node: string): void {
+    if (domain === "" || this.#domains.has(domain)) return;
+    if (domainVersions[domain] === undefined) {
+      throw new FormatError(
+        `${node}: unknown operator domain '${domain}'; known are ${Object.keys(domainVersions).join(", ")}`,
+      );
+    }
+    if (this.target.kind === "portable") {
+      throw new FormatError(
+        `${node}: domain '${domain}' in a portable model, which has standard operators only`,
+      );
+    }
+    this.#domains.add(domain);
+  }
+}
+
+function checkSizes(what: string, shape: readonly OnnxSize[]): void {
+  for (const size of shape) {
+    if (typeof size === "number" ? !Number.isSafeInteger(size) || size < 0 : size === "") {
+      throw new FormatError(`${what}: [${shape.join()}] is no shape; sizes are whole numbers or names`);
+    }
+  }
+}
+
+function checkTensor(what: string, { dtype, shape, data }: HostTensor): void {
+  checkSizes(what, shape);
+  const bytes = elementCount(shape) * bytesPerElement[dtype];
+  if (bytes !== data.byteLength) {
+    throw new FormatError(
+      `${what}: ${dtype} of shape [${shape.join()}] takes ${bytes} bytes, found ${data.byteLength}`,
+    );
+  }
+}
+
+/** Bytes of a tensor as ONNX stores them. Every platform that ONNX Runtime runs on is little-endian. */
+function bytesOf({ data }: HostTensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** FNV-1a over the first bytes. */
+function hash(bytes: Uint8Array): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < bytes.length && i < hashedBytes; i++) h = Math.imul(h ^ bytes[i]!, 0x01000193);
+  return h >>> 0;
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function nodeProto(node: NodeRecord, renamed: ReadonlyMap<string, string>): NodeProto {
+  return create(NodeProtoSchema, {
+    name: node.name,
+    opType: node.opType,
+    // The default domain is left out, as other exporters do.
+    ...(node.domain === "" ? {} : { domain: node.domain }),
+    input: node.inputs.map((name) => renamed.get(name) ?? name),
+    output: node.outputs.map((name) => renamed.get(name) ?? name),
+    attribute: Object.entries(node.attributes).map(([name, value]) => attributeProto(node.name, name, value)),
+  });
+}
+
+function attributeProto(node: string, name: string, value: OnnxAttribute): AttributeProto {
+  const integer = (x: number): bigint => {
+    if (!Number.isSafeInteger(x))
+      throw new FormatError(`${node}: attribute ${name} is ${x}; expected an integer`);
+    return BigInt(x);
+  };
+  const type = AttributeProto_AttributeType;
+  if ("int" in value) {
+    return create(AttributeProtoSchema, { name, type: type.INT, i: integer(value.int) });
+  }
+  if ("ints" in value) {
+    return create(AttributeProtoSchema, { name, type: type.INTS, ints: value.ints.map(integer) });
+  }
+  if ("float" in value) return create(AttributeProtoSchema, { name, type: type.FLOAT, f: value.float });
+  if ("floats" in value) {
+    return create(AttributeProtoSchema, { name, type: type.FLOATS, floats: [...value.floats] });
+  }
+  return create(AttributeProtoSchema, { name, type: type.STRING, s: new TextEncoder().encode(value.string) });
+}
+
+function valueInfo({ name, dtype, shape }: ValueRecord): ValueInfoProto {
+  const dim = shape.map((size) =>
+    create(TensorShapeProto_DimensionSchema, {
+      value:
+        typeof size === "number"
+          ? { case: "dimValue", value: BigInt(size) }
+          : { case: "dimParam", value: size },
+    }),
+  );
+  const tensor = create(TypeProto_TensorSchema, {
+    elemType: dataTypeOf[dtype],
+    shape: create(TensorShapeProtoSchema, { dim }),
+  });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }),
+  });
+}

@@ -1,0 +1,193 @@
+import { type HostArray, type HostTensor, hostArray } from "../base/dtype.js";
+import { DeviceError } from "../base/errors.js";
+import { buffersOf, type RequestClient, type Tensors } from "./protocol.js";
+import { checkFits, checkHostTensor, lookUp } from "./tensor-check.js";
+import type {
+  Runtime,
+  RuntimeInfo,
+  Session,
+  SessionOptions,
+  StateStore,
+  StepCall,
+  TensorInfo,
+} from "./types.js";
+
+/** A runtime whose sessions live behind a channel. `connect` opens the channel, or gives the one that is open. */
+export class RemoteRuntime implements Runtime {
+  readonly #connect: () => RequestClient;
+
+  constructor(connect: () => RequestClient) {
+    this.#connect = connect;
+  }
+
+  async createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+    const client = this.#connect();
+    // A message would carry the whole buffer behind a view; a copy that is moved carries what is needed.
+    const copy = new Uint8Array(model);
+    const { id, inputs, outputs } = await client.call("createSession", { model: copy, options }, [
+      copy.buffer,
+    ]);
+    return new RemoteSession(client, id, options.name ?? "session", inputs, outputs);
+  }
+
+  async createState(values: Tensors): Promise<StateStore> {
+    const client = this.#connect();
+    const copies = prepareState(values);
+    return new RemoteState(client, await client.call("createState", { values: copies }, buffersOf(copies)));
+  }
+
+  async info(): Promise<RuntimeInfo> {
+    return this.#connect().call("info", null);
+  }
+}
+
+class RemoteSession implements Session {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly #client: RequestClient;
+  readonly #id: number;
+  readonly #name: string;
+  readonly #inputsByName: ReadonlyMap<string, TensorInfo>;
+  #closed: Promise<void> | undefined;
+
+  constructor(
+    client: RequestClient,
+    id: number,
+    name: string,
+    inputs: readonly TensorInfo[],
+    outputs: readonly TensorInfo[],
+  ) {
+    this.#client = client;
+    this.#id = id;
+    this.#name = name;
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.#inputsByName = new Map(inputs.map((info) => [info.name, info]));
+  }
+
+  async run(
+    feeds: Tensors,
+    fetches?: readonly string[],
+    options: { readonly transfer?: boolean } = {},
+  ): Promise<Record<string, HostTensor>> {
+    this.#checkOpen();
+    const prepared = this.#prepareFeeds(feeds, options.transfer ?? false);
+    return this.#client.call("run", { session: this.#id, feeds: prepared, fetches }, buffersOf(prepared));
+  }
+
+  async step(state: StateStore, call: StepCall): Promise<Record<string, HostTensor>> {
+    this.#checkOpen();
+    if (!(state instanceof RemoteState) || !state.livesIn(this.#client)) {
+      throw new DeviceError(
+        `${this.#name}: the state belongs to another runtime or to a worker that has ended`,
+      );
+    }
+    const feeds = this.#prepareFeeds(call.feeds, call.transfer ?? false);
+    const argument = { session: this.#id, state: state.openId(), call: { ...call, feeds } };
+    return this.#client.call("step", argument, buffersOf(feeds));
+  }
+
+  async endProfiling(): Promise<string> {
+    this.#checkOpen();
+    return this.#client.call("endProfiling", { session: this.#id });
+  }
+
+  async close(): Promise<void> {
+    this.#closed ??= close(this.#client, () => this.#client.call("closeSession", { session: this.#id }));
+    await this.#closed;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined) throw new DeviceError(`${this.#name} is closed`);
+  }
+
+  /** Checked here, so that a refused feed is not lost to its owner by the transfer. */
+  #prepareFeeds(feeds: Tensors, transfer: boolean): Tensors {
+    for (const [name, tensor] of Object.entries(feeds)) {
+      const info = lookUp(this.#inputsByName, name, `${this.#name}: input`);
+      checkFits(`${this.#name}: input '${name}'`, tensor, info);
+      checkHostTensor(`${this.#name}: input '${name}'`, tensor);
+    }
+    return prepare(feeds, transfer);
+  }
+}
+
+class RemoteState implements StateStore {
+  readonly #client: RequestClient;
+  readonly #id: number;
+  #closed: Promise<void> | undefined;
+
+  constructor(client: RequestClient, id: number) {
+    this.#client = client;
+    this.#id = id;
+  }
+
+  livesIn(client: RequestClient): boolean {
+    return client === this.#client;
+  }
+
+  /** @throws DeviceError when closed */
+  openId(): number {
+    if (this.#closed !== undefined) throw new DeviceError("the state is closed");
+    return this.#id;
+  }
+
+  async read(names?: readonly string[]): Promise<Record<string, HostTensor>> {
+    return this.#client.call("readState", { state: this.openId(), names, previous: false });
+  }
+
+  async readPrevious(names?: readonly string[]): Promise<Record<string, HostTensor>> {
+    return this.#client.call("readState", { state: this.openId(), names, previous: true });
+  }
+
+  async write(values: Tensors): Promise<void> {
+    const state = this.openId();
+    const copies = prepareState(values);
+    await this.#client.call("writeState", { state, values: copies }, buffersOf(copies));
+  }
+
+  async revert(): Promise<void> {
+    await this.#client.call("revertState", { state: this.openId() });
+  }
+
+  async close(): Promise<void> {
+    this.#closed ??= close(this.#client, () => this.#client.call("closeState", { state: this.#id }));
+    await this.#closed;
+  }
+}
+
+/** Copies of a state's values that can be moved. @throws ShapeError */
+function prepareState(values: Tensors): Tensors {
+  for (const [name, tensor] of Object.entries(values)) checkHostTensor(`state '${name}'`, tensor);
+  return prepare(values, false);
+}
+
+/** Asks to close something; where the worker has ended it is closed already. */
+async function close(client: RequestClient, ask: () => Promise<null>): Promise<void> {
+  try {
+    await ask();
+  } catch (error) {
+    if (!client.failed) throw error;
+  }
+}
+
+/**
+ * Tensors whose buffers can be moved: copies, or with `transfer` the arrays themselves where they own their buffer
+ * (a view's buffer holds other values too, and a shared buffer cannot be moved).
+ */
+function prepare(tensors: Tensors, transfer: boolean): Tensors {
+  const prepared: Record<string, HostTensor> = {};
+  for (const [name, tensor] of Object.entries(tensors)) {
+    const { dtype, shape, data } = tensor;
+    const whole = data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength;
+    prepared[name] = { dtype, shape: [...shape], data: transfer && whole ? data : copyOf(tensor) };
+  }
+  return prepared;
+}
+
+/** A copy in a buffer of its own (`slice` of a Node.js Buffer would share one). */
+export function copyOf({ dtype, data }: HostTensor): HostArray {
+  const copy = hostArray(dtype, data.length);
+  copy.set(data as never);
+  return copy;
+}

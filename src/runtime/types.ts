@@ -1,0 +1,124 @@
+import type { DType, HostTensor } from "../base/dtype.js";
+
+/** Devices that fovea knows by name. */
+export const deviceNames = ["cpu", "webgpu", "cuda"] as const;
+export type DeviceName = (typeof deviceNames)[number];
+
+/** Whether sessions can be created for a device, and if not, why. */
+export type DeviceStatus =
+  | { readonly device: DeviceName; readonly available: true }
+  | { readonly device: DeviceName; readonly available: false; readonly reason: string };
+
+/** What the runtime found on this machine. */
+export interface RuntimeInfo {
+  /** Version of ONNX Runtime; undefined where it cannot be loaded. */
+  readonly version: string | undefined;
+  /** Execution providers that are part of the installed ONNX Runtime. */
+  readonly providers: readonly string[];
+  /** Threads that a session uses unless told. */
+  readonly threads: number;
+  /** One entry per device name. */
+  readonly devices: readonly DeviceStatus[];
+}
+
+export interface SessionOptions {
+  /** Where the session runs; "cpu" unless told. */
+  readonly device?: string;
+  /** Threads of the session; as many as `RuntimeInfo.threads` unless told. */
+  readonly threads?: number;
+  /** ONNX Runtime's own graph rewriting; "all" unless told. */
+  readonly graphOptimizationLevel?: "disabled" | "basic" | "extended" | "all";
+  /** Waiting threads spin, which is faster while nothing else needs the cores; true unless told. */
+  readonly spinning?: boolean;
+  /** Constant weights are kept a second time in the layout that the kernels like; true unless told. */
+  readonly prepacking?: boolean;
+  /** Writes a profile (trace-event JSON) to a file that begins with this path; see `Session.endProfiling`. */
+  readonly profile?: string;
+  /** The session's name in error messages. */
+  readonly name?: string;
+}
+
+/** An input or output of a session. A size is a number or the name of a symbolic size. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** Random input of a step, drawn beside the session: the values depend on (seed, stream, step) alone. */
+export interface Noise {
+  /** Name of the input. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Uniform over [0, 1), or normal with mean 0 and deviation 1. */
+  readonly distribution: "uniform" | "normal";
+  readonly stream: string;
+}
+
+/** One step of a model over a state. */
+export interface StepCall {
+  readonly feeds: Readonly<Record<string, HostTensor>>;
+  /** Outputs that are returned, such as the loss. */
+  readonly fetches: readonly string[];
+  /** By name of a state: the output that becomes its new value. A state that is not named keeps its value. */
+  readonly next: Readonly<Record<string, string>>;
+  readonly noise?: readonly Noise[];
+  /** Key of the noise; required where there is noise. */
+  readonly seed?: number;
+  /** Key of the noise; required where there is noise. */
+  readonly step?: number;
+  /** Hands the feeds' arrays over instead of copying them; they are empty afterwards. */
+  readonly transfer?: boolean;
+}
+
+/** A loaded model. Requests are carried out in the order in which they were made. */
+export interface Session {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  /**
+   * Runs the model and returns the outputs named by `fetches`, or all.
+   * @throws ShapeError for a feed of the wrong dtype or shape; DeviceError for unknown or missing names, a closed
+   *   session, or a failure of ONNX Runtime
+   */
+  run(
+    feeds: Readonly<Record<string, HostTensor>>,
+    fetches?: readonly string[],
+    options?: { readonly transfer?: boolean },
+  ): Promise<Record<string, HostTensor>>;
+  /**
+   * Runs the model with the state's tensors as the inputs of the same names, and makes outputs the state's new values.
+   * Where it fails the state is as before.
+   * @throws as `run`
+   */
+  step(state: StateStore, call: StepCall): Promise<Record<string, HostTensor>>;
+  /** Ends profiling and returns the path of the file; only where the device's runtime writes files. */
+  endProfiling?(): Promise<string>;
+  /** Releases the model; again is fine. */
+  close(): Promise<void>;
+}
+
+/** Named tensors that stay beside the sessions: parameters, buffers, optimizer state. */
+export interface StateStore {
+  /** Copies of the values, of all states unless told. @throws DeviceError for an unknown name */
+  read(names?: readonly string[]): Promise<Record<string, HostTensor>>;
+  /** As `read`, the values before the last step; the present ones where there is no last step. */
+  readPrevious(names?: readonly string[]): Promise<Record<string, HostTensor>>;
+  /**
+   * Sets values, of the same dtypes and shapes. The last step can no longer be reverted.
+   * @throws DeviceError for an unknown name; ShapeError for another dtype or shape
+   */
+  write(values: Readonly<Record<string, HostTensor>>): Promise<void>;
+  /** Throws the last step away. @throws DeviceError where there is none, or it was reverted or written over */
+  revert(): Promise<void>;
+  /** Releases the tensors; again is fine. */
+  close(): Promise<void>;
+}
+
+/** An ONNX Runtime behind a worker. */
+export interface Runtime {
+  /** Loads an ONNX model; the bytes are copied. @throws DeviceError, OptionError */
+  createSession(model: Uint8Array, options?: SessionOptions): Promise<Session>;
+  /** Keeps copies of tensors beside the sessions. @throws ShapeError for arrays that do not fit their shape */
+  createState(values: Readonly<Record<string, HostTensor>>): Promise<StateStore>;
+  info(): Promise<RuntimeInfo>;
+}

@@ -1,0 +1,242 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import { describe, expect, it } from "vitest";
+import { DeviceError, FoveaError, OptionError, ShapeError } from "../../src/base/errors.js";
+import { RemoteRuntime } from "../../src/runtime/client.js";
+import { nodeRuntime } from "../../src/runtime/node.js";
+import { startWorker } from "../../src/runtime/node-connection.js";
+import { loadNodeRuntime } from "../../src/runtime/node-ort.js";
+import { type Port, RequestClient, serveRequests } from "../../src/runtime/protocol.js";
+import { type OrtModule, SessionHost } from "../../src/runtime/session-host.js";
+import { doubleModel, floats, heavyModel, incrementModel } from "./models.js";
+
+/** Two connected ends that deliver in later turns, as ports do. */
+function channel(): [Port, Port] {
+  const listeners: ((message: unknown) => void)[][] = [[], []];
+  const end = (own: number): Port => ({
+    post: (message, transfer) => {
+      const clone: unknown = structuredClone(message, { transfer: [...transfer] });
+      setImmediate(() => {
+        for (const listener of listeners[1 - own]!) listener(clone);
+      });
+    },
+    listen: (listener) => listeners[own]!.push(listener),
+  });
+  return [end(0), end(1)];
+}
+
+/** A runtime in this thread whose ONNX Runtime cannot be loaded. */
+function brokenRuntime(reason: Error): RemoteRuntime {
+  const [near, far] = channel();
+  const host = new SessionHost({
+    load: () => loadNodeRuntime(() => Promise.reject(reason)),
+    describe: () => ({ version: "0", providers: [], devices: [] }),
+    threads: 3,
+  });
+  serveRequests(far, host);
+  const client = new RequestClient(near);
+  return new RemoteRuntime(() => client);
+}
+
+describe("without onnxruntime-node", () => {
+  const runtime = brokenRuntime(new Error("Cannot find package 'onnxruntime-node'"));
+
+  it("names the remedy", async () => {
+    for (const promise of [runtime.createSession(incrementModel()), runtime.createState({})]) {
+      await expect(promise).rejects.toThrow(DeviceError);
+      await expect(promise).rejects.toThrow(
+        /Cannot find package.*npm install onnxruntime-node.*ONNXRUNTIME_NODE_INSTALL=skip/,
+      );
+    }
+  });
+
+  it("still tells why no device is available", async () => {
+    const info = await runtime.info();
+    expect(info).toMatchObject({ version: undefined, providers: [], threads: 3 });
+    expect(info.devices).toHaveLength(3);
+    for (const device of info.devices)
+      expect(device).toMatchObject({ available: false, reason: /npm install/ });
+  });
+});
+
+describe("the host", () => {
+  /** An ONNX Runtime that counts the sessions that are loaded. */
+  class CountingOrt implements OrtModule {
+    readonly Tensor = Tensor;
+    readonly env = {};
+    loaded = 0;
+    readonly InferenceSession = {
+      create: async (model: Uint8Array): Promise<InferenceSession> => {
+        const session = await InferenceSession.create(model);
+        const release = session.release.bind(session);
+        session.release = async () => {
+          this.loaded--;
+          await release();
+        };
+        this.loaded++;
+        return session;
+      },
+    };
+  }
+
+  const hostOf = (ort: OrtModule) =>
+    new SessionHost({
+      load: async () => ort,
+      describe: () => ({ version: "0", providers: [], devices: [] }),
+      threads: 1,
+    });
+
+  it("releases sessions that are closed", async () => {
+    const ort = new CountingOrt();
+    const host = hostOf(ort);
+    const first = await host.createSession({ model: incrementModel(), options: {} });
+    const second = await host.createSession({ model: incrementModel(), options: {} });
+    expect(ort.loaded).toBe(2);
+    await host.closeSession({ session: first.id });
+    expect(ort.loaded).toBe(1);
+    await expect(host.closeSession({ session: first.id })).rejects.toThrow(DeviceError);
+    await host.closeSession({ session: second.id });
+    expect(ort.loaded).toBe(0);
+  });
+
+  it("releases sessions of models that it refuses", async () => {
+    const ort = new CountingOrt();
+    await expect(hostOf(ort).createSession({ model: doubleModel(), options: {} })).rejects.toThrow(/float64/);
+    expect(ort.loaded).toBe(0);
+  });
+});
+
+describe("requests", () => {
+  it("carry errors over with their class", async () => {
+    const [near, far] = channel();
+    const errors: Error[] = [new ShapeError("a"), new OptionError("b"), new TypeError("c")];
+    const handlers = new SessionHost({
+      load: () => Promise.reject(errors.shift()!),
+      describe: () => ({ version: "0", providers: [], devices: [] }),
+      threads: 1,
+    });
+    serveRequests(far, handlers);
+    const client = new RequestClient(near);
+    const ask = () =>
+      client.call("createState", { values: {} }).then(
+        () => undefined,
+        (reason: unknown) => reason as Error,
+      );
+    expect(await ask()).toEqual(new ShapeError("a"));
+    expect(await ask()).toBeInstanceOf(OptionError);
+    const last = await ask();
+    expect(last).toBeInstanceOf(FoveaError);
+    expect(last!.message).toBe("TypeError: c");
+  });
+
+  it("tell when the first is under way and when none is left", async () => {
+    const [near, far] = channel();
+    const log: string[] = [];
+    serveRequests(
+      far,
+      new SessionHost({
+        load: () => Promise.reject(new DeviceError("none")),
+        describe: () => ({ version: "0", providers: [], devices: [] }),
+        threads: 1,
+      }),
+    );
+    const client = new RequestClient(
+      near,
+      () => log.push("busy"),
+      () => log.push("idle"),
+    );
+    await Promise.all([client.call("info", null), client.call("info", null)]);
+    await client.call("info", null);
+    expect(log).toEqual(["busy", "idle", "busy", "idle"]);
+  });
+});
+
+describe("a worker that ends", () => {
+  it("rejects what is under way and what follows, and lets go of its sessions", async () => {
+    const { worker, client } = startWorker();
+    const runtime = new RemoteRuntime(() => client);
+    const size = 384;
+    const session = await runtime.createSession(heavyModel(size, 200));
+    const state = await runtime.createState({ w: floats([1], [1]) });
+    const x = floats([size, size], new Float32Array(size * size).fill(0.001));
+    const pending = [session.run({ x }), session.run({ x }), state.read()];
+    const outcome = Promise.allSettled(pending);
+    await worker.terminate();
+    for (const { status, reason } of (await outcome) as PromiseRejectedResult[]) {
+      expect(status).toBe("rejected");
+      expect(reason).toBeInstanceOf(DeviceError);
+      expect(String(reason)).toMatch(/has ended/);
+    }
+    await expect(session.run({ x })).rejects.toThrow(DeviceError);
+    await session.close();
+    await state.close();
+    // A state cannot be used with sessions of another worker.
+    const other = await nodeRuntime().createSession(incrementModel());
+    await expect(other.step(state, { feeds: {}, fetches: [], next: {} })).rejects.toThrow(DeviceError);
+    await other.close();
+  });
+});
+
+describe("the process", () => {
+  const source = (path: string) => JSON.stringify(new URL(`../../${path}`, import.meta.url).href);
+
+  /** Runs a script as a process of its own; resolves when it has ended by itself. */
+  async function runScript(
+    body: string,
+  ): Promise<{ code: number | null; signal: string | null; out: string; err: string }> {
+    const folder = await mkdtemp(join(tmpdir(), "fovea-exit-"));
+    try {
+      const script = join(folder, "script.mjs");
+      await writeFile(
+        script,
+        `import { nodeRuntime } from ${source("src/runtime/node.ts")};
+         import { incrementModel, floats } from ${source("tests/runtime/models.ts")};
+         ${body}`,
+      );
+      const loader = new URL("../../scripts/typescript.mjs", import.meta.url).href;
+      const child = spawn(process.execPath, ["--import", loader, script], {
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let out = "";
+      let err = "";
+      child.stdout.on("data", (chunk) => (out += chunk));
+      child.stderr.on("data", (chunk) => (err += chunk));
+      return await new Promise((resolve) =>
+        child.on("close", (code, signal) => resolve({ code, signal, out, err })),
+      );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  it("ends by itself, with sessions closed or left open", async () => {
+    for (const ending of ["await session.close();", ""]) {
+      const result = await runScript(`
+        const session = await nodeRuntime().createSession(incrementModel());
+        const state = await nodeRuntime().createState({ w: floats([1], [1]) });
+        const { y } = await session.run({ x: floats([2], [1, 2]) });
+        console.log([...y.data].join());
+        ${ending}`);
+      expect(result).toEqual({ code: 0, signal: null, out: "2,3\n", err: "" });
+    }
+  });
+
+  it("stays alive while a request is under way", async () => {
+    const result = await runScript(`
+      nodeRuntime().createSession(incrementModel())
+        .then((session) => session.run({ x: floats([2], [1, 2]) }))
+        .then(({ y }) => console.log([...y.data].join()));`);
+    expect(result).toEqual({ code: 0, signal: null, out: "2,3\n", err: "" });
+  });
+
+  it("can be ended at any time", async () => {
+    const result = await runScript(`
+      const session = await nodeRuntime().createSession(incrementModel());
+      void session.run({ x: floats([2], [1, 2]) });
+      process.exit(3);`);
+    expect(result).toMatchObject({ code: 3, signal: null });
+  });
+});

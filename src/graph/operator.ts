@@ -100,7 +100,9 @@ function splitArguments(args: unknown[]): [Tensor[], Attributes] {
   const last = args.at(-1);
   const hasAttributes = typeof last === "object" && last !== null && !(last instanceof Tensor);
   const operands = (hasAttributes ? args.slice(0, -1) : args).filter((operand) => operand !== undefined);
-  const dtype = operands.find((operand) => operand instanceof Tensor)?.dtype ?? "float32";
+  const tensors = operands.filter((operand) => operand instanceof Tensor);
+  // Numbers stand beside values, not beside a condition.
+  const dtype = tensors.find((tensor) => tensor.dtype !== "bool")?.dtype ?? "float32";
   return [
     operands.map((operand) => (operand instanceof Tensor ? operand : constant(operand as number, { dtype }))),
     hasAttributes ? (last as Attributes) : {},

@@ -1,6 +1,6 @@
 import { elementCount } from "../base/dtype.js";
 import type { Tensor } from "../graph/tensor.js";
-import type { Variable } from "../graph/variable.js";
+import type { Initializer, Variable } from "../graph/variable.js";
 import { type ConvAttributes, conv } from "../ops/conv.js";
 import { Module } from "./module.js";
 import { defaultInitializer, parameter } from "./variables.js";
@@ -13,6 +13,8 @@ export interface ConvOptions extends ConvAttributes {
   readonly kernel: readonly number[];
   /** Adds a bias per output channel; true by default. */
   readonly bias?: boolean;
+  /** Initial weight and bias; uniform in ±1/sqrt(fanIn) by default. */
+  readonly initializer?: Initializer;
 }
 
 /** Convolution layer over 1 to 3 spatial axes, initialized as in PyTorch: uniform in ±1/sqrt(fanIn). */
@@ -23,11 +25,11 @@ export class Conv extends Module {
 
   constructor(options: ConvOptions) {
     super();
-    const { inChannels, outChannels, kernel, bias = true, ...attributes } = options;
+    const { inChannels, outChannels, kernel, bias = true, initializer, ...attributes } = options;
     const shape = [outChannels, inChannels / (attributes.groups ?? 1), ...kernel];
-    const initializer = defaultInitializer(elementCount(shape.slice(1)));
-    this.weight = parameter(shape, initializer);
-    if (bias) this.bias = parameter([outChannels], initializer);
+    const initial = initializer ?? defaultInitializer(elementCount(shape.slice(1)));
+    this.weight = parameter(shape, initial);
+    if (bias) this.bias = parameter([outChannels], initial);
     this.#attributes = attributes;
   }
 

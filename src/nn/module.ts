@@ -30,6 +30,9 @@ export abstract class Module implements Model {
     }
   }
 
+  /** Called before each entry point; a place to check its arguments. */
+  protected enter(_call: string, _args: readonly unknown[]): void {}
+
   /** Names an intermediate, so that it can become an output of a compiled or exported graph; costs nothing otherwise. */
   protected tap(name: string, tensor: Tensor): Tensor {
     const trace = activeTrace();
@@ -57,7 +60,10 @@ function scopeCalls(type: typeof Module): void {
     if (!body) continue;
     prototype[name] = function (...args) {
       const path = activeTrace()?.paths.get(this) ?? joinPath(currentScope(), this.constructor.name);
-      return withScope(path, () => body.apply(this, args));
+      return withScope(path, () => {
+        this.enter(name, args);
+        return body.apply(this, args);
+      });
     };
   }
   scopeCalls(Object.getPrototypeOf(type) as typeof Module);

@@ -5,7 +5,7 @@ import type { Graph } from "../graph/model.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { emitModel, sessionOpset } from "../onnx/emit.js";
-import { matchesPattern } from "./patterns.js";
+import { matchesPattern } from "../base/pattern.js";
 import { defaultRuntime } from "./provider.js";
 import type { Noise, Runtime, Session, SessionOptions, StateStore } from "./types.js";
 

@@ -1,0 +1,77 @@
+import type { HostTensor } from "../base/dtype.js";
+import { OptionError } from "../base/errors.js";
+import { type Model, trace } from "../graph/model.js";
+import type { Tensor } from "../graph/tensor.js";
+import { requireTrace } from "../graph/trace.js";
+import { relu } from "../ops/activation.js";
+import { mul } from "../ops/arithmetic.js";
+import { oneHot } from "../ops/compare.js";
+import { gradients } from "../ops/gradients.js";
+import { argMax, mean, sum } from "../ops/reduce.js";
+import { type CompileOptions, compile } from "../runtime/executable.js";
+
+/** A classifier: images in, one row of logits per image out. */
+export type Classifier = Model & { forward(x: Tensor): Tensor };
+
+/** Options of `gradCam`. */
+export interface GradCamOptions extends Omit<CompileOptions, "taps"> {
+  /** Tap of the feature maps [N, C, H, W] to explain, usually the last block's output. */
+  readonly tap: string;
+  /** Class to explain for each image, int64 [N]; the predicted class by default. */
+  readonly classes?: HostTensor;
+  /** Further taps to return from the same run, `*` for any characters. */
+  readonly taps?: readonly string[];
+}
+
+/** Where a classifier looks. */
+export interface GradCamResult {
+  /** [N, 1, H, W] of the tapped feature maps, >= 0: how much each place speaks for the class. */
+  readonly heat: HostTensor;
+  /** [N, classes]. */
+  readonly logits: HostTensor;
+  readonly taps: Readonly<Record<string, HostTensor>>;
+}
+
+/**
+ * Class activation by gradients: heat = relu(sum_c w_c A_c), w_c the mean over pixels of the class score's gradient.
+ * Selvaraju et al.: Grad-CAM, ICCV 2017, arXiv:1610.02391, eq. 1 and 2.
+ * @param images [N, C, H, W] as the model takes them
+ * @throws OptionError for an unknown tap or one that is no feature map; ShapeError where the images do not fit the model
+ */
+export async function gradCam(
+  model: Classifier,
+  images: HostTensor,
+  options: GradCamOptions,
+): Promise<GradCamResult> {
+  const { tap, classes, ...compileOptions } = options;
+  const explain = ({ x, labels }: { x: Tensor; labels?: Tensor }) => {
+    const logits = model.forward(x); // [N, K]
+    const features = findFeatures(tap);
+    const chosen = oneHot(labels ?? argMax(logits, { axis: 1, keepDims: false }), { depth: logits.size(1) });
+    const [slope] = gradients(sum(mul(logits, chosen), { keepDims: false }), [features]); // d score / d A
+    const weights = mean(slope!, { axes: [2, 3] }); // [N, C, 1, 1]  eq. 1
+    return { heat: relu(sum(mul(weights, features), { axes: [1] })), logits }; // eq. 2
+  };
+  const inputs = { x: images, ...(classes ? { labels: classes } : {}) };
+  const executable = await compile(trace(explain, inputs, { model }), compileOptions);
+  try {
+    const { outputs, taps } = await executable.run(inputs);
+    return { heat: outputs.heat!, logits: outputs.logits!, taps };
+  } finally {
+    await executable.close();
+  }
+}
+
+function findFeatures(tap: string): Tensor {
+  const { taps } = requireTrace("gradCam");
+  const features = taps.get(tap);
+  const known = [...taps]
+    .filter(([, tensor]) => tensor.rank === 4 && tensor.dtype === "float32")
+    .map(([name]) => name);
+  if (!features || !known.includes(tap)) {
+    throw new OptionError(
+      `gradCam: no feature map is tapped as "${tap}"; the model has ${known.join(", ") || "none"}`,
+    );
+  }
+  return features;
+}

@@ -5,7 +5,7 @@ import { Tensor } from "./tensor.js";
 
 /**
  * A tensor of fixed values. A number is a scalar; an array is given its shape, or is a vector.
- * @throws ShapeError where the number of values does not fit the shape
+ * @throws ShapeError where the number of values does not fit the shape, or an int64 is no integer
  */
 export function constant(
   value: number | readonly number[] | HostArray,
@@ -20,8 +20,8 @@ export function constant(
   const data = hostArray(dtype, list.length);
   for (let index = 0; index < list.length; index++) {
     const element = list[index] as number | bigint;
-    if (data instanceof BigInt64Array) data[index] = BigInt(element);
-    else data[index] = Number(element);
+    if (data instanceof BigInt64Array) data[index] = integer(element);
+    else data[index] = dtype === "bool" ? Number(Number(element) !== 0) : Number(element);
   }
   return new Tensor({
     op: constantOp,
@@ -31,4 +31,11 @@ export function constant(
     dtype,
     scope: "",
   });
+}
+
+function integer(element: number | bigint): bigint {
+  if (typeof element === "number" && !Number.isSafeInteger(element)) {
+    throw new ShapeError(`constant of int64 cannot hold ${element}`);
+  }
+  return BigInt(element);
 }

@@ -1,5 +1,6 @@
 export * from "./constant.js";
 export type { Emitter, OnnxAttribute, OnnxAttributes, Target } from "./emitter.js";
+export * from "./fold.js";
 export { input } from "./leaf.js";
 export * from "./model.js";
 export * from "./operator.js";

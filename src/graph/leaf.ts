@@ -1,5 +1,5 @@
 import type { DType } from "../base/dtype.js";
-import { FoveaError } from "../base/errors.js";
+import { FoveaError, ShapeError } from "../base/errors.js";
 import type { Operator } from "./operator.js";
 import type { Shape } from "./size.js";
 import { Tensor } from "./tensor.js";
@@ -26,7 +26,12 @@ export const constantOp = leafOp("constant", (emit, _inputs, call) =>
   emit.constant(call.attributes.value as Parameters<typeof emit.constant>[0]),
 );
 
-/** A graph input of the given type. */
+/** A graph input of the given type. @throws ShapeError that names it */
 export function input(name: string, shape: Shape, dtype: DType = "float32"): Tensor {
-  return new Tensor({ op: inputOp, inputs: [], attributes: { name }, shape, dtype, scope: "" });
+  try {
+    return new Tensor({ op: inputOp, inputs: [], attributes: { name }, shape, dtype, scope: "" });
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw new ShapeError(`input ${name}: ${error.message}`, { cause: error });
+  }
 }

@@ -1,7 +1,7 @@
 import { type DType, elementCount } from "../base/dtype.js";
-import { FoveaError, OptionError, ShapeError } from "../base/errors.js";
+import { FoveaError, OptionError } from "../base/errors.js";
 import { input } from "./leaf.js";
-import { formatShape, type Shape } from "./size.js";
+import type { Shape } from "./size.js";
 import { Tensor } from "./tensor.js";
 import { type NoiseInput, Trace, withTrace } from "./trace.js";
 import { Variable } from "./variable.js";
@@ -112,9 +112,7 @@ export function trace(
   const model = options.model ?? (isModel(target) ? target : undefined);
   const single = isInputType(inputs);
   const types = Object.entries(single ? { x: inputs } : inputs);
-  const leaves = new Map(
-    types.map(([name, type]) => [name, input(name, checkedShape(name, type), type.dtype)]),
-  );
+  const leaves = new Map(types.map(([name, { shape, dtype }]) => [name, input(name, shape, dtype)]));
   const context = new Trace({
     training: options.training ?? false,
     paths: model ? modelParts(model) : new Map(),
@@ -130,7 +128,12 @@ export function trace(
     updates: context.updates,
     variables: model
       ? namedVariables(model)
-      : unnamedVariables([...outputs.values(), ...context.taps.values()]),
+      : unnamedVariables([
+          ...outputs.values(),
+          ...context.taps.values(),
+          ...context.updates.keys(),
+          ...context.updates.values(),
+        ]),
   };
 }
 
@@ -138,21 +141,19 @@ function isInputType(inputs: InputType | Readonly<Record<string, InputType>>): i
   return Array.isArray((inputs as InputType).shape);
 }
 
-function checkedShape(name: string, { shape }: InputType): Shape {
-  if (shape.some((size) => typeof size === "number" && !(Number.isInteger(size) && size >= 1))) {
-    throw new ShapeError(`input ${name}: sizes must be integers >= 1, found ${formatShape(shape)}`);
-  }
-  return shape;
-}
-
 function call(target: Traceable, method: string, argument: unknown): Outputs {
   const owner = target as unknown as Record<string, unknown>;
   const body = typeof target === "function" ? target : owner[method];
   if (typeof body !== "function") throw new OptionError(`model has no method ${method}`);
   const result: unknown = body.call(target, argument);
-  const valid = result instanceof Tensor || (typeof result === "object" && result !== null);
-  if (!valid)
-    throw new FoveaError(`${method} must return a tensor or a record of tensors, found ${typeof result}`);
+  if (result instanceof Tensor) return result;
+  const values = typeof result === "object" && result !== null ? Object.values(result) : [result];
+  const other = values.findIndex((value) => !(value instanceof Tensor));
+  if (other >= 0) {
+    throw new FoveaError(
+      `${method} must return a tensor or a record of tensors, found ${typeof values[other]}`,
+    );
+  }
   return result as Outputs;
 }
 

@@ -3,7 +3,7 @@ import { FoveaError, ShapeError } from "../base/errors.js";
 import { constant } from "./constant.js";
 import type { Emitter } from "./emitter.js";
 import type { Sample } from "./sample.js";
-import { formatShape, type Shape } from "./size.js";
+import { BatchSize, formatShape, type Shape } from "./size.js";
 import { Tensor } from "./tensor.js";
 import { activeTrace, currentScope } from "./trace.js";
 import { Variable } from "./variable.js";
@@ -121,10 +121,7 @@ function applyOperator(op: Operator, operands: readonly Tensor[], attributes: At
     return new Tensor({ op, inputs, attributes: canonical, shape, dtype, scope: currentScope() });
   } catch (error) {
     if (!(error instanceof ShapeError)) throw error;
-    const where = currentScope() ? ` (in ${currentScope()})` : "";
-    throw new ShapeError(`${formatCall(op.opName, inputs, attributes)}: ${error.message}${where}`, {
-      cause: error,
-    });
+    throw new ShapeError(`${formatCall(op.opName, inputs, attributes)}: ${error.message}`, { cause: error });
   }
 }
 
@@ -137,12 +134,17 @@ function formatCall(name: string, inputs: readonly Tensor[], attributes: Attribu
 
 function formatAttribute(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(formatAttribute).join(", ")}]`;
-  return typeof value === "object" ? "{...}" : String(value);
+  return typeof value === "object" && !(value instanceof BatchSize) ? "{...}" : String(value);
 }
 
 /** Refuses an operand of another dtype. */
 export function requireDType(tensor: Tensor, dtype: DType, what: string): void {
   if (tensor.dtype !== dtype) throw new ShapeError(`${what} must be ${dtype}, found ${tensor.dtype}`);
+}
+
+/** Refuses operands that are not float32. */
+export function requireFloats(tensors: readonly (Tensor | undefined)[]): void {
+  for (const tensor of tensors) if (tensor) requireDType(tensor, "float32", "operands");
 }
 
 /** Refuses an operand of another rank. */

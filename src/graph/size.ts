@@ -51,6 +51,17 @@ export function concreteShape(shape: Shape): readonly number[] {
   return shape;
 }
 
+/** Refuses sizes that are no integers >= 1, and a second symbolic size. */
+export function checkSizes(shape: Shape): void {
+  if (shape.some((size) => typeof size === "number" && !(Number.isSafeInteger(size) && size >= 1))) {
+    throw new ShapeError(`sizes must be integers >= 1, found ${formatShape(shape)}`);
+  }
+  if (shape.filter((size) => typeof size !== "number").length > 1) {
+    throw new ShapeError(`a tensor can have one symbolic size, found ${formatShape(shape)}`);
+  }
+}
+
+/** True for shapes of equal sizes. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((size, axis) => size === b[axis]);
 }

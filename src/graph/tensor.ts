@@ -1,7 +1,7 @@
 import type { DType } from "../base/dtype.js";
 import { ShapeError } from "../base/errors.js";
 import type { Operator } from "./operator.js";
-import { formatShape, normalizeAxis, type Shape } from "./size.js";
+import { checkSizes, formatShape, normalizeAxis, type Shape } from "./size.js";
 
 let created = 0;
 
@@ -17,6 +17,7 @@ export class Tensor {
   /** Path of the module that made it; empty outside of modules. */
   readonly scope: string;
 
+  /** @throws ShapeError for sizes that are no integers >= 1, or more than one symbolic size */
   constructor(node: {
     op: Operator;
     inputs: readonly Tensor[];
@@ -25,6 +26,7 @@ export class Tensor {
     dtype: DType;
     scope: string;
   }) {
+    checkSizes(node.shape);
     this.op = node.op;
     this.inputs = node.inputs;
     this.attributes = node.attributes;

@@ -69,6 +69,9 @@ export class Trace {
 let active: Trace | undefined;
 let scope = "";
 
+/** Errors that name a module. */
+const located = new WeakSet<ShapeError>();
+
 /** The trace that is running, if any. Tracing is synchronous. */
 export function activeTrace(): Trace | undefined {
   return active;
@@ -80,8 +83,8 @@ export function requireTrace(what: string): Trace {
   return active;
 }
 
-/** Runs `body` inside a trace. */
-export function withTrace<T>(trace: Trace, body: () => T): T {
+/** Runs `body` inside a trace, or outside of all. */
+export function withTrace<T>(trace: Trace | undefined, body: () => T): T {
   const outer = active;
   const outerScope = scope;
   active = trace;
@@ -99,12 +102,18 @@ export function currentScope(): string {
   return scope;
 }
 
-/** Runs `body` with the given module path. */
+/** Runs `body` with the given module path. @throws ShapeError of the body, with the path */
 export function withScope<T>(path: string, body: () => T): T {
   const outer = scope;
   scope = path;
   try {
     return body();
+  } catch (error) {
+    // The innermost module is the one to name.
+    if (path === "" || !(error instanceof ShapeError) || located.has(error)) throw error;
+    const named = new ShapeError(`${error.message} (in ${path})`, { cause: error });
+    located.add(named);
+    throw named;
   } finally {
     scope = outer;
   }

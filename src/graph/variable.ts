@@ -11,6 +11,8 @@ export class Variable extends Tensor {
   declare readonly shape: readonly number[];
   /** True for parameters, false for buffers. */
   readonly trainable: boolean;
+  /** True where a state dict may lack it: settings that other implementations keep outside of theirs. */
+  readonly optional: boolean;
   private readonly initializer: Initializer;
   private data: HostArray | undefined;
 
@@ -19,6 +21,7 @@ export class Variable extends Tensor {
     trainable: boolean;
     initializer: Initializer;
     dtype?: DType;
+    optional?: boolean;
   }) {
     super({
       op: variableOp,
@@ -29,6 +32,7 @@ export class Variable extends Tensor {
       scope: "",
     });
     this.trainable = options.trainable;
+    this.optional = options.optional ?? false;
     this.initializer = options.initializer;
   }
 

@@ -27,7 +27,7 @@ export class BatchNorm extends Module {
   readonly bias: Variable;
   readonly runningMean: Variable;
   readonly runningVar: Variable;
-  readonly #epsilon: number;
+  protected readonly epsilon: number;
   readonly #momentum: number;
 
   constructor({ channels, epsilon = 1e-5, momentum = 0.1 }: BatchNormOptions) {
@@ -36,7 +36,7 @@ export class BatchNorm extends Module {
     this.bias = parameter([channels], constantValue(0));
     this.runningMean = buffer([channels], constantValue(0));
     this.runningVar = buffer([channels], constantValue(1));
-    this.#epsilon = epsilon;
+    this.epsilon = epsilon;
     this.#momentum = momentum;
   }
 
@@ -45,7 +45,7 @@ export class BatchNorm extends Module {
    * @throws ShapeError in training where a channel has a single value
    */
   forward(x: Tensor): Tensor {
-    const epsilon = this.#epsilon;
+    const { epsilon } = this;
     if (!this.training) {
       return batchNorm(x, this.weight, this.bias, this.runningMean, this.runningVar, { epsilon });
     }
@@ -56,12 +56,13 @@ export class BatchNorm extends Module {
       );
     }
     const moments = batchMoments(x);
-    this.#track(this.runningMean, moments.mean, 1);
-    this.#track(this.runningVar, moments.variance, count / (count - 1));
+    this.track(this.runningMean, moments.mean, 1);
+    this.track(this.runningVar, moments.variance, count / (count - 1));
     return batchNormTraining(x, this.weight, this.bias, { epsilon });
   }
 
-  #track(running: Variable, batch: Tensor, scale: number): void {
+  /** Moves a running statistic towards `scale` times that of the batch. */
+  protected track(running: Variable, batch: Tensor, scale: number): void {
     const fresh = mul(reshape(batch, { shape: [-1] }), this.#momentum * scale);
     update(running, add(mul(read(running), 1 - this.#momentum), fresh));
   }

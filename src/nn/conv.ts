@@ -15,6 +15,8 @@ export interface ConvOptions extends ConvAttributes {
   readonly bias?: boolean;
   /** Initial weight and bias; uniform in ±1/sqrt(fanIn) by default. */
   readonly initializer?: Initializer;
+  /** Initial bias where it differs from the weight's. */
+  readonly biasInitializer?: Initializer;
 }
 
 /** Convolution layer over 1 to 3 spatial axes, initialized as in PyTorch: uniform in ±1/sqrt(fanIn). */
@@ -25,11 +27,19 @@ export class Conv extends Module {
 
   constructor(options: ConvOptions) {
     super();
-    const { inChannels, outChannels, kernel, bias = true, initializer, ...attributes } = options;
+    const {
+      inChannels,
+      outChannels,
+      kernel,
+      bias = true,
+      initializer,
+      biasInitializer,
+      ...attributes
+    } = options;
     const shape = [outChannels, inChannels / (attributes.groups ?? 1), ...kernel];
     const initial = initializer ?? defaultInitializer(elementCount(shape.slice(1)));
     this.weight = parameter(shape, initial);
-    if (bias) this.bias = parameter([outChannels], initial);
+    if (bias) this.bias = parameter([outChannels], biasInitializer ?? initial);
     this.#attributes = attributes;
   }
 

@@ -1,7 +1,6 @@
-import { OptionError } from "../base/errors.js";
 import type { Tensor } from "../graph/tensor.js";
 import { currentScope } from "../graph/trace.js";
-import { dropout } from "../ops/random.js";
+import { checkDropoutRate, dropout } from "../ops/random.js";
 import { Module } from "./module.js";
 
 /** Dropout in training, the identity otherwise. Along `sharedAxes` (2 and 3: channel dropout) all elements share one fate. */
@@ -12,7 +11,7 @@ export class Dropout extends Module {
   /** @throws OptionError for a rate outside of [0, 1) */
   constructor({ rate, sharedAxes = [] }: { readonly rate: number; readonly sharedAxes?: readonly number[] }) {
     super();
-    if (!(rate >= 0 && rate < 1)) throw new OptionError(`Dropout: rate is ${rate}; it must be in [0, 1)`);
+    checkDropoutRate(rate);
     this.rate = rate;
     this.sharedAxes = sharedAxes;
   }

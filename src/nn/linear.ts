@@ -1,5 +1,5 @@
 import type { Tensor } from "../graph/tensor.js";
-import type { Variable } from "../graph/variable.js";
+import type { Initializer, Variable } from "../graph/variable.js";
 import { linear } from "../ops/matmul.js";
 import { Module } from "./module.js";
 import { defaultInitializer, parameter } from "./variables.js";
@@ -13,11 +13,16 @@ export class Linear extends Module {
     readonly inFeatures: number;
     readonly outFeatures: number;
     readonly bias?: boolean;
+    /** Initial weight and bias; uniform in ±1/sqrt(inFeatures) by default. */
+    readonly initializer?: Initializer;
+    /** Initial bias where it differs from the weight's. */
+    readonly biasInitializer?: Initializer;
   }) {
     super();
     const { inFeatures, outFeatures, bias = true } = options;
-    this.weight = parameter([outFeatures, inFeatures], defaultInitializer(inFeatures));
-    if (bias) this.bias = parameter([outFeatures], defaultInitializer(inFeatures));
+    const { initializer = defaultInitializer(inFeatures), biasInitializer = initializer } = options;
+    this.weight = parameter([outFeatures, inFeatures], initializer);
+    if (bias) this.bias = parameter([outFeatures], biasInitializer);
   }
 
   /** @param x [..., inFeatures]  @returns [..., outFeatures] */

@@ -1,13 +1,14 @@
-import type { HostTensor } from "../base/dtype.js";
+import { elementCount, type HostTensor } from "../base/dtype.js";
 import { FormatError } from "../base/errors.js";
 import { initialize, type Model, namedVariables } from "../graph/model.js";
+import { formatShape, sameShape } from "../graph/size.js";
 
 /** Values of a model's parameters and buffers, by path. */
 export type StateDict = ReadonlyMap<string, HostTensor>;
 
 /** What did not fit when a state dict was loaded. */
 export interface LoadReport {
-  /** Paths of the model without a value. */
+  /** Paths of the model without a value, optional ones left out. */
   readonly missing: readonly string[];
   /** Keys that the model has no place for. */
   readonly unused: readonly string[];
@@ -38,19 +39,21 @@ export function loadStateDict(
   options: { strict?: boolean } = {},
 ): LoadReport {
   const variables = namedVariables(model);
-  const missing = [...variables.keys()].filter((path) => !values.has(path));
+  const missing = [...variables]
+    .filter(([path, { optional }]) => !optional && !values.has(path))
+    .map(([path]) => path);
   const unused = [...values.keys()].filter((key) => !variables.has(key));
   const fitting: [path: string, value: HostTensor][] = [];
   const mismatched: string[] = [];
   for (const [path, { dtype, shape }] of variables) {
     const found = values.get(path);
     if (!found) continue;
-    const same = found.dtype === dtype && found.shape.join() === shape.join();
-    if (same) fitting.push([path, found]);
-    else
-      mismatched.push(
-        `${path}: expected ${dtype} [${shape.join(", ")}], found ${found.dtype} [${found.shape.join(", ")}]`,
-      );
+    const same = found.dtype === dtype && sameShape(found.shape, shape);
+    if (same && found.data.length === elementCount(shape)) fitting.push([path, found]);
+    else {
+      const held = `${found.dtype} ${formatShape(found.shape)} of ${found.data.length} values`;
+      mismatched.push(`${path}: expected ${dtype} ${formatShape(shape)}, found ${held}`);
+    }
   }
   if ((options.strict ?? true) && missing.length + unused.length + mismatched.length > 0) {
     const parts = [

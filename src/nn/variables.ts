@@ -2,6 +2,7 @@ import { fillNormal, fillUniform } from "../base/random.js";
 import type { Tensor } from "../graph/tensor.js";
 import { requireTrace } from "../graph/trace.js";
 import { type Initializer, Variable } from "../graph/variable.js";
+import { reshape } from "../ops/shape.js";
 
 /** Every value the same. */
 export function constantValue(value: number): Initializer {
@@ -28,9 +29,13 @@ export function parameter(shape: readonly number[], initializer: Initializer): V
   return new Variable({ shape, trainable: true, initializer });
 }
 
-/** A variable that the forward pass may update, such as a running mean. */
-export function buffer(shape: readonly number[], initializer: Initializer): Variable {
-  return new Variable({ shape, trainable: false, initializer });
+/** A variable that the forward pass may update, such as a running mean; an optional one keeps its value where a state dict lacks it. */
+export function buffer(
+  shape: readonly number[],
+  initializer: Initializer,
+  { optional = false }: { optional?: boolean } = {},
+): Variable {
+  return new Variable({ shape, trainable: false, initializer, optional });
 }
 
 /**
@@ -41,7 +46,8 @@ export function update(variable: Variable, value: Tensor): void {
   requireTrace("update").setValue(variable, value);
 }
 
-/** The value of a variable at this point of the trace. */
+/** The value of a variable at this point of the trace, whatever is updated later. */
 export function read(variable: Variable): Tensor {
-  return requireTrace("read").updates.get(variable) ?? variable;
+  // A node of its own (of no cost), as an operand that is a variable means its value where the operand is used.
+  return requireTrace("read").updates.get(variable) ?? reshape(variable, { shape: variable.shape });
 }

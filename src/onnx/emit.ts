@@ -1,7 +1,7 @@
 import { FoveaError } from "../base/errors.js";
 import type { Target } from "../graph/emitter.js";
+import { foldCalls } from "../graph/fold.js";
 import type { Tensor } from "../graph/tensor.js";
-import { withScope } from "../graph/trace.js";
 import type { Variable } from "../graph/variable.js";
 import { ModelBuilder, type OnnxSize } from "./builder.js";
 
@@ -52,7 +52,7 @@ export function emitModel(request: EmitRequest): EmittedModel {
       names.set(variable, builder.initializer(name, { dtype, shape, data: value }));
     }
   }
-  emitNodes(builder, names, [...request.outputs.values()]);
+  foldCalls(request.outputs.values(), names, (tensor, operands) => emitCall(builder, tensor, operands));
   for (const [name, tensor] of request.outputs) {
     builder.output(name, tensor.dtype, tensor.shape.map(onnxSize), names.get(tensor)!);
   }
@@ -77,67 +77,14 @@ function reachableLeaves(outputs: Iterable<Tensor>): ReadonlySet<Tensor> {
   return new Set([...seen].filter((tensor) => tensor.inputs.length === 0));
 }
 
-/** Emits everything that `roots` depend on, inputs first, without recursion: graphs are thousands of nodes deep. */
-function emitNodes(builder: ModelBuilder, names: Map<Tensor, string>, roots: readonly Tensor[]): void {
-  const expansions = new Map<Tensor, Tensor>();
-  const merged = new Map<string, string>();
-  const pending = [...roots];
-  while (pending.length > 0) {
-    const tensor = pending.at(-1)!;
-    if (names.has(tensor)) {
-      pending.pop();
-      continue;
-    }
-    const needed = prerequisites(tensor, expansions);
-    const open = needed.filter((other) => !names.has(other));
-    if (open.length > 0) {
-      // Reversed, so that the first operand is emitted first.
-      pending.push(...open.reverse());
-      continue;
-    }
-    pending.pop();
-    const expansion = expansions.get(tensor);
-    names.set(tensor, expansion ? names.get(expansion)! : emitCall(builder, merged, names, tensor));
-  }
-}
-
-function prerequisites(tensor: Tensor, expansions: Map<Tensor, Tensor>): readonly Tensor[] {
-  const { expand } = tensor.op.definition;
-  if (!expand) return tensor.inputs;
-  const known =
-    expansions.get(tensor) ?? withScope(tensor.scope, () => expand(tensor.inputs, tensor.attributes));
-  expansions.set(tensor, known);
-  return [known];
-}
-
-function emitCall(
-  builder: ModelBuilder,
-  merged: Map<string, string>,
-  names: ReadonlyMap<Tensor, string>,
-  tensor: Tensor,
-): string {
+function emitCall(builder: ModelBuilder, tensor: Tensor, operands: readonly string[]): string {
   const { op, attributes } = tensor;
   const { onnx } = op.definition;
-  const operands = tensor.inputs.map((operand) => names.get(operand)!);
-  const isLeaf = operands.length === 0;
-  if (isLeaf && typeof onnx !== "function") {
-    throw new FoveaError(
-      `the graph reads ${op.opName} ${tensor}, which is not among its named inputs and variables`,
-    );
+  if (operands.length === 0 && typeof onnx !== "function") {
+    throw new FoveaError(`the graph reads ${tensor}, which is not among its named inputs and variables`);
   }
-  const key = isLeaf ? "" : JSON.stringify([op.opName, attributes, operands], distinct);
-  const known = merged.get(key);
-  if (known !== undefined) return known;
   builder.scope = tensor.scope;
-  const name =
-    typeof onnx === "function"
-      ? onnx(builder, operands, { inputs: tensor.inputs, attributes, output: tensor })
-      : builder.node(onnx ?? op.opName.charAt(0).toUpperCase() + op.opName.slice(1), operands);
-  if (!isLeaf) merged.set(key, name);
-  return name;
-}
-
-/** Keeps infinities apart, which JSON writes as null. */
-function distinct(_key: string, value: unknown): unknown {
-  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+  return typeof onnx === "function"
+    ? onnx(builder, operands, { inputs: tensor.inputs, attributes, output: tensor })
+    : builder.node(onnx ?? op.opName.charAt(0).toUpperCase() + op.opName.slice(1), operands);
 }

@@ -51,3 +51,8 @@ export const hardSigmoid: Op<Unary> = defineOp("hardSigmoid", {
   macs: 0,
   samples: [{ inputs: [[2, 3, 4]], domain: { awayFrom: [-3, 3] } }],
 });
+
+/** x * min(max(x + 3, 0), 6) / 6. Howard et al.: Searching for MobileNetV3, ICCV 2019, arXiv:1905.02244, eq. 3. */
+export function hardSwish(x: Tensor): Tensor {
+  return mul(x, hardSigmoid(x));
+}

@@ -1,21 +1,19 @@
-import { ShapeError } from "../base/errors.js";
-import { defineOp, type Op, requireDType, type TensorType } from "../graph/operator.js";
+import { defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
 import { broadcastShapes } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { cast, equal, greater, where } from "./compare.js";
+import { cast, equal, greater, requireNumbers, where } from "./compare.js";
 
 type Unary = [x: Tensor];
 type Binary = [a: Tensor, b: Tensor];
 
 /** Type of an element-wise result of one float operand. */
 export function floatLike([x]: Unary): TensorType {
-  requireDType(x, "float32", "operand");
+  requireFloats([x]);
   return { shape: x.shape, dtype: x.dtype };
 }
 
 function broadcastType([a, b]: Binary): TensorType {
-  if (a.dtype !== b.dtype)
-    throw new ShapeError(`operands must have one dtype, found ${a.dtype} and ${b.dtype}`);
+  requireNumbers([a, b]);
   return { shape: broadcastShapes(a.shape, b.shape), dtype: a.dtype };
 }
 
@@ -99,6 +97,7 @@ export const maximum: Op<Binary> = defineOp("maximum", {
         [2, 3, 4],
         [3, 1],
       ],
+      domain: { distinct: 0.1 },
     },
   ],
 });
@@ -124,6 +123,7 @@ export const minimum: Op<Binary> = defineOp("minimum", {
         [2, 3, 4],
         [3, 1],
       ],
+      domain: { distinct: 0.1 },
     },
   ],
 });

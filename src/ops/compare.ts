@@ -8,9 +8,19 @@ import { reshape } from "./shape.js";
 
 type Binary = [a: Tensor, b: Tensor];
 
-function comparison([a, b]: Binary): TensorType {
+function requireOneDType([a, b]: Binary): void {
   if (a.dtype !== b.dtype)
     throw new ShapeError(`operands must have one dtype, found ${a.dtype} and ${b.dtype}`);
+}
+
+/** Refuses operands of two dtypes, and bools. */
+export function requireNumbers([a, b]: Binary): void {
+  requireOneDType([a, b]);
+  if (a.dtype === "bool") throw new ShapeError("operands must be numbers, found bool");
+}
+
+function ordering([a, b]: Binary): TensorType {
+  requireNumbers([a, b]);
   return { shape: broadcastShapes(a.shape, b.shape), dtype: "bool" };
 }
 
@@ -25,7 +35,7 @@ const samples = [
 
 /** a > b as bool. ONNX Greater-13. */
 export const greater: Op<Binary> = defineOp("greater", {
-  type: comparison,
+  type: ordering,
   elementwise: true,
   broadcasts: true,
   macs: 0,
@@ -34,7 +44,7 @@ export const greater: Op<Binary> = defineOp("greater", {
 
 /** a >= b as bool. ONNX GreaterOrEqual-16. */
 export const greaterOrEqual: Op<Binary> = defineOp("greaterOrEqual", {
-  type: comparison,
+  type: ordering,
   elementwise: true,
   broadcasts: true,
   macs: 0,
@@ -43,7 +53,10 @@ export const greaterOrEqual: Op<Binary> = defineOp("greaterOrEqual", {
 
 /** a = b as bool. ONNX Equal-19. */
 export const equal: Op<Binary> = defineOp("equal", {
-  type: comparison,
+  type: ([a, b]) => {
+    requireOneDType([a, b]);
+    return { shape: broadcastShapes(a.shape, b.shape), dtype: "bool" };
+  },
   elementwise: true,
   broadcasts: true,
   macs: 0,
@@ -72,8 +85,7 @@ export const not: Op<[x: Tensor]> = defineOp("not", {
 export const where: Op<[condition: Tensor, a: Tensor, b: Tensor]> = defineOp("where", {
   type: ([condition, a, b]) => {
     requireDType(condition, "bool", "condition");
-    if (a.dtype !== b.dtype)
-      throw new ShapeError(`operands must have one dtype, found ${a.dtype} and ${b.dtype}`);
+    requireNumbers([a, b]);
     return { shape: broadcastShapes(condition.shape, a.shape, b.shape), dtype: a.dtype };
   },
   gradient: ({ inputs: [condition], cotangent: dy }) => [

@@ -1,7 +1,7 @@
 import { elementCount } from "../base/dtype.js";
 import { ShapeError } from "../base/errors.js";
 import type { OnnxAttributes } from "../graph/emitter.js";
-import { defineOp, type Op, requireDType } from "../graph/operator.js";
+import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { emitFilterGradient } from "./conv-filter-gradient.js";
@@ -79,7 +79,7 @@ export const conv: Op<[x: Tensor, weight: Tensor, bias?: Tensor], ConvAttributes
   normalize: (attributes, [x]) => normalizeConv(attributes, x),
   type: ([x, weight, bias], attributes) => {
     const window = attributes as ConvWindow;
-    requireDType(x, "float32", "input");
+    requireFloats([x, weight, bias]);
     if (weight.rank !== x.rank)
       throw new ShapeError(`weight must have rank ${x.rank}, found rank ${weight.rank}`);
     requireChannels(x.size(1), weight.size(1) * window.groups, "input");
@@ -153,7 +153,7 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
     normalize: (attributes, [x]) => normalizeConv(attributes, x),
     type: ([x, weight], attributes) => {
       const window = attributes as ConvWindow & ConvTransposeAttributes;
-      requireDType(x, "float32", "input");
+      requireFloats([x, weight]);
       if (weight.rank !== x.rank)
         throw new ShapeError(`weight must have rank ${x.rank}, found rank ${weight.rank}`);
       requireChannels(x.size(1), weight.size(0), "input");
@@ -257,6 +257,7 @@ export const convFilterGradient: Op<[x: Tensor, dy: Tensor], ConvFilterGradientA
     normalize: (attributes, [x]) => normalizeConv(attributes, x),
     type: ([x, dy], attributes) => {
       const window = attributes as ConvWindow & ConvFilterGradientAttributes;
+      requireFloats([x, dy]);
       const counts = windowCounts(spatialSizes(x), window.kernel, window);
       if (
         dy.rank !== x.rank ||

@@ -2,7 +2,7 @@ import { FoveaError, ShapeError } from "../base/errors.js";
 import { constant } from "../graph/constant.js";
 import { formatShape, isConcrete } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { withScope } from "../graph/trace.js";
+import { withScope, withTrace } from "../graph/trace.js";
 import { add } from "./arithmetic.js";
 import { expandTo, sumTo } from "./reduce.js";
 
@@ -17,7 +17,7 @@ export interface GradientOptions {
  * They can be differentiated again.
  * @param output a scalar, or any tensor together with its cotangent
  * @returns one tensor per entry of `wrt`, of its shape; zeros where the output does not depend on it
- * @throws ShapeError for an output that is no scalar and has no cotangent, or a symbolic batch
+ * @throws ShapeError for an output that is no scalar and has no cotangent, a cotangent that does not fit, or a symbolic batch
  * @throws FoveaError for an operator on the way that has no gradient
  */
 export function gradients(output: Tensor, wrt: readonly Tensor[], options: GradientOptions = {}): Tensor[] {
@@ -26,6 +26,14 @@ export function gradients(output: Tensor, wrt: readonly Tensor[], options: Gradi
 
 /** Gradients of the sum over outputs of cotangent * output. */
 export function gradientsOfMany(
+  roots: readonly { output: Tensor; cotangent?: Tensor }[],
+  wrt: readonly Tensor[],
+): Tensor[] {
+  // Outside of the trace, so that rules see the variables as the forward pass read them, not as it left them.
+  return withTrace(undefined, () => backward(roots, wrt));
+}
+
+function backward(
   roots: readonly { output: Tensor; cotangent?: Tensor }[],
   wrt: readonly Tensor[],
 ): Tensor[] {
@@ -44,7 +52,7 @@ export function gradientsOfMany(
         `gradients: output must be a scalar or have a cotangent, found ${formatShape(output.shape)}`,
       );
     }
-    accumulate(output, cotangent ?? constant(1));
+    accumulate(output, cotangent ? expandTo(cotangent, output.shape) : constant(1));
   }
   const targets = new Set(wrt);
   for (const tensor of [...order].reverse()) {
@@ -99,7 +107,15 @@ function backpropagate(
   tensor.inputs.forEach((input, index) => {
     const rule = rules[index];
     if (!rule || !order.has(input)) return;
-    const part = rule();
-    accumulate(input, definition.broadcasts ? sumTo(part, tensor.shape, input.shape) : part);
+    const full = rule();
+    // Only the rules of elementwise operators leave axes to be stretched.
+    const from = definition.elementwise ? tensor.shape : full.shape;
+    const part = definition.broadcasts ? sumTo(full, from, input.shape) : full;
+    const fits = part.shape.every((size, axis) => size === 1 || size === input.shape[axis]);
+    if (part.rank !== input.rank || !fits) {
+      const shapes = `${formatShape(part.shape)} for an input of ${formatShape(input.shape)}`;
+      throw new ShapeError(`gradient rule of ${opName} gives ${shapes}`);
+    }
+    accumulate(input, part);
   });
 }

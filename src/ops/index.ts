@@ -1,5 +1,6 @@
 export * from "./activation.js";
 export * from "./arithmetic.js";
+export * from "./average-pool.js";
 export * from "./compare.js";
 export * from "./conv.js";
 export * from "./gradients.js";
@@ -8,4 +9,7 @@ export * from "./normalize.js";
 export * from "./pool.js";
 export * from "./random.js";
 export * from "./reduce.js";
+export * from "./resize.js";
 export * from "./shape.js";
+export * from "./stop-gradient.js";
+export * from "./unfold.js";

@@ -1,6 +1,6 @@
 import { elementCount } from "../base/dtype.js";
 import { ShapeError } from "../base/errors.js";
-import { defineOp, type Op, requireDType } from "../graph/operator.js";
+import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { broadcastShapes, concreteShape, formatShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { add } from "./arithmetic.js";
@@ -9,8 +9,7 @@ import { reshape, transpose } from "./shape.js";
 /** Matrix product of the last two axes; axes before them broadcast: [..., M, K] x [..., K, N] -> [..., M, N]. ONNX MatMul-13. */
 export const matmul: Op<[a: Tensor, b: Tensor]> = defineOp("matmul", {
   type: ([a, b]) => {
-    requireDType(a, "float32", "left operand");
-    requireDType(b, "float32", "right operand");
+    requireFloats([a, b]);
     if (a.rank < 2 || b.rank < 2) throw new ShapeError("operands must have rank 2 or more");
     const [inner, rows] = [a.shape.at(-1)!, b.shape.at(-2)!];
     if (inner !== rows)
@@ -49,6 +48,12 @@ export const matmul: Op<[a: Tensor, b: Tensor]> = defineOp("matmul", {
       inputs: [
         [3, 2],
         [2, 2, 2],
+      ],
+    },
+    {
+      inputs: [
+        [2, 3, 1],
+        [1, 4],
       ],
     },
   ],

@@ -1,19 +1,16 @@
 import { ShapeError } from "../base/errors.js";
 import { constant } from "../graph/constant.js";
-import { defineOp, type Op, requireDType, type TensorType } from "../graph/operator.js";
+import { defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
 import { formatShape, normalizeAxis } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { add, div, exp, log, mul, reciprocal, sqrt, square, sub } from "./arithmetic.js";
+import { add, div, exp, floatLike, log, mul, reciprocal, sqrt, square, sub } from "./arithmetic.js";
 import { max, mean, sum } from "./reduce.js";
 import { reshape } from "./shape.js";
 
 /** Softmax along an axis, the maximum subtracted first. Entries of -infinity get weight 0. ONNX Softmax-13. */
 export const softmax: Op<[x: Tensor], { axis: number }> = defineOp("softmax", {
   normalize: ({ axis }, [x]) => ({ axis: normalizeAxis(axis, x.rank) }),
-  type: ([x]) => {
-    requireDType(x, "float32", "operand");
-    return { shape: x.shape, dtype: "float32" };
-  },
+  type: floatLike,
   onnx: (emit, [x], { attributes: { axis }, output }) => {
     if (axis === output.rank - 1) return emit.node("Softmax", [x!], { axis: { int: axis } });
     // The CPU's Softmax on another axis is eight times slower than its parts.
@@ -35,10 +32,7 @@ export const softmax: Op<[x: Tensor], { axis: number }> = defineOp("softmax", {
 /** Logarithm of the softmax along an axis, without overflow. */
 export const logSoftmax: Op<[x: Tensor], { axis: number }> = defineOp("logSoftmax", {
   normalize: ({ axis }, [x]) => ({ axis: normalizeAxis(axis, x.rank) }),
-  type: ([x]) => {
-    requireDType(x, "float32", "operand");
-    return { shape: x.shape, dtype: "float32" };
-  },
+  type: floatLike,
   // LogSoftmax has no WebGPU kernel.
   expand: ([x], { axis }) => {
     const shifted = sub(x, max(x, { axes: [axis] }));
@@ -65,7 +59,7 @@ function statisticAxes(x: Tensor): number[] {
 }
 
 function channelType([x, ...vectors]: readonly [Tensor, ...Tensor[]]): TensorType {
-  requireDType(x, "float32", "input");
+  requireFloats([x, ...vectors]);
   if (x.rank < 2) throw new ShapeError(`input must be [N, C, ...], found ${formatShape(x.shape)}`);
   for (const vector of vectors) {
     if (vector.rank !== 1 || vector.shape[0] !== x.shape[1]) {

@@ -1,12 +1,13 @@
 import { ShapeError } from "../base/errors.js";
 import type { Emitter } from "../graph/emitter.js";
-import { defineOp, type Op, requireDType } from "../graph/operator.js";
+import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { normalizeAxis } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { add, mul, sub } from "./arithmetic.js";
 import { cast, equal } from "./compare.js";
 import { spatialSizes } from "./conv.js";
-import { concat, pad, reshape, resize, slice } from "./shape.js";
+import { scatterWindows } from "./scatter-windows.js";
+import { pad, slice } from "./shape.js";
 import { normalizeWindow, type Window, type WindowAttributes, windowCounts } from "./window.js";
 
 /** Attributes of a pooling window. */
@@ -26,8 +27,13 @@ export const maxPool: Op<[x: Tensor], PoolAttributes> = defineOp("maxPool", {
     return { kernel: attributes.kernel, ...normalizeWindow(attributes, x.rank - 2) };
   },
   type: ([x], attributes) => {
-    requireDType(x, "float32", "input");
-    const counts = windowCounts(spatialSizes(x), attributes.kernel, attributes as PoolWindow);
+    requireFloats([x]);
+    const { kernel, padding } = attributes as PoolWindow;
+    const counts = windowCounts(spatialSizes(x), kernel, attributes as PoolWindow);
+    if (padding.some((count, side) => count >= kernel[side % kernel.length]!))
+      throw new ShapeError(
+        `padding [${padding.join(", ")}] must be smaller than kernel [${kernel.join(", ")}]`,
+      );
     return { shape: [x.shape[0]!, x.shape[1]!, ...counts], dtype: "float32" };
   },
   onnx: (emit, [x], { attributes }) => {
@@ -78,53 +84,24 @@ function routeToFirstMaximum(x: Tensor, y: Tensor, dy: Tensor, window: PoolWindo
     return mul(first, dy);
   });
   const sizes = spatialSizes(x);
-  return scatterWindows(shares, 0);
+  return scatterAxes(shares, 0);
 
-  /** Sums window shares at their places; `axis` is the spatial axis that is placed next. */
-  function scatterWindows(list: readonly Tensor[], axis: number): Tensor {
+  /** Adds up shares, ordered by offset, at their elements; `axis` is the spatial axis that is placed next. */
+  function scatterAxes(list: readonly Tensor[], axis: number): Tensor {
     const [only] = list;
     if (axis === kernel.length) return only!;
     const perOffset = list.length / kernel[axis]!;
     const rows = Array.from({ length: kernel[axis]! }, (_, index) =>
-      scatterWindows(list.slice(index * perOffset, (index + 1) * perOffset), axis + 1),
+      scatterAxes(list.slice(index * perOffset, (index + 1) * perOffset), axis + 1),
     );
-    return placeRows(rows, {
+    return scatterWindows(rows, {
       axis: axis + 2,
-      step: stride[axis]!,
+      stride: stride[axis]!,
       dilation: dilation[axis]!,
-      start: begin[axis]!,
+      padding: begin[axis]!,
       length: sizes[axis]!,
     });
   }
-}
-
-/** Sums `rows[k]`, whose position o belongs at `o * step + k * dilation - start`, into a line of the given length. */
-function placeRows(
-  rows: readonly Tensor[],
-  line: { axis: number; step: number; dilation: number; start: number; length: number },
-): Tensor {
-  const { axis, step, dilation, start, length } = line;
-  const count = rows[0]!.size(axis);
-  const cells = Math.max(
-    count + Math.floor(((rows.length - 1) * dilation) / step),
-    Math.ceil((start + length) / step),
-  );
-  const classes = Array.from({ length: step }, (_, remainder): Tensor | undefined =>
-    rows
-      .map((row, index) => ({ row, at: index * dilation }))
-      .filter(({ at }) => at % step === remainder)
-      .map(({ row, at }) => resize(row, { axis, start: Math.floor(at / step), length: cells }))
-      .reduce<Tensor | undefined>((total, row) => (total ? add(total, row) : row), undefined),
-  );
-  const shape = rows[0]!.shape;
-  const zero = mul(resize(rows[0]!, { axis, start: 0, length: cells }), 0);
-  const columns = classes.map((entry) =>
-    reshape(entry ?? zero, { shape: [...shape.slice(0, axis), cells, 1, ...shape.slice(axis + 1)] }),
-  );
-  const interleaved = reshape(concat(columns, { axis: axis + 1 }), {
-    shape: [...shape.slice(0, axis), cells * step, ...shape.slice(axis + 1)],
-  });
-  return slice(interleaved, { axes: [axis], starts: [start], ends: [start + length] });
 }
 
 /** Attributes of an average over bins of an axis, which is one of the last two. */
@@ -179,6 +156,7 @@ function normalizeBins(attributes: BinAttributes, x: Tensor): BinAttributes {
 const averageBins: Op<[x: Tensor], BinAttributes> = defineOp("averageBins", {
   normalize: (attributes, [x]) => normalizeBins(attributes, x),
   type: ([x], { axis, bins, length }) => {
+    requireFloats([x]);
     if (!(Number.isInteger(bins) && bins >= 1))
       throw new ShapeError(`bins must be an integer >= 1, found ${bins}`);
     if (x.size(axis) !== length)
@@ -199,6 +177,7 @@ const averageBins: Op<[x: Tensor], BinAttributes> = defineOp("averageBins", {
 const spreadBins: Op<[y: Tensor], BinAttributes> = defineOp("spreadBins", {
   normalize: (attributes, [y]) => normalizeBins(attributes, y),
   type: ([y], { axis, bins, length }) => {
+    requireFloats([y]);
     if (y.size(axis) !== bins) throw new ShapeError(`axis ${axis} must be ${bins}, found ${y.size(axis)}`);
     return { shape: y.shape.with(axis, length), dtype: "float32" };
   },

@@ -1,5 +1,6 @@
+import { OptionError } from "../base/errors.js";
 import { input } from "../graph/leaf.js";
-import { concreteShape } from "../graph/size.js";
+import { concreteShape, normalizeAxes } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { type Distribution, requireTrace } from "../graph/trace.js";
 import { mul } from "./arithmetic.js";
@@ -14,15 +15,23 @@ export function noise(
   return trace.addNoise(options.stream, options.distribution, (name) => input(name, shape, "float32"));
 }
 
+/** Refuses a share of dropped elements outside of [0, 1). */
+export function checkDropoutRate(rate: number): void {
+  if (!(rate >= 0 && rate < 1)) throw new OptionError(`dropout: rate is ${rate}; it must be in [0, 1)`);
+}
+
 /**
  * Zeros elements with probability `rate` and scales the others by 1 / (1 - rate). Along `sharedAxes` all elements share one fate
  * (axes 2 and 3: channel dropout). Srivastava et al.: Dropout, JMLR 2014.
+ * @throws OptionError for a rate outside of [0, 1)
  */
 export function dropout(
   x: Tensor,
   options: { rate: number; stream: string; sharedAxes?: readonly number[] },
 ): Tensor {
-  const { rate, stream, sharedAxes = [] } = options;
+  const { rate, stream } = options;
+  checkDropoutRate(rate);
+  const sharedAxes = normalizeAxes(options.sharedAxes ?? [], x.rank);
   const shape = concreteShape(x.shape).map((size, axis) => (sharedAxes.includes(axis) ? 1 : size));
   const kept = cast(greaterOrEqual(noise(shape, { distribution: "uniform", stream }), rate), {
     to: "float32",

@@ -1,6 +1,6 @@
 import { ShapeError } from "../base/errors.js";
 import type { Emitter } from "../graph/emitter.js";
-import { type Call, defineOp, type Op, requireDType, type TensorType } from "../graph/operator.js";
+import { type Call, defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
 import { normalizeAxes, normalizeAxis, type Shape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { div, mul, square, sub } from "./arithmetic.js";
@@ -27,7 +27,7 @@ function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean):
 }
 
 function reducedType([x]: Unary, attributes: ReduceAttributes): TensorType {
-  requireDType(x, "float32", "operand");
+  requireFloats([x]);
   const { axes, keepDims } = attributes as Required<ReduceAttributes>;
   return { shape: reducedShape(x.shape, axes, keepDims), dtype: x.dtype };
 }
@@ -104,7 +104,10 @@ export const max: Op<Unary, ReduceAttributes> = defineOp("max", {
 /** Index of the first maximum along an axis, as int64. ONNX ArgMax-13. */
 export const argMax: Op<Unary, { axis: number; keepDims?: boolean }> = defineOp("argMax", {
   normalize: ({ axis, keepDims = true }, [x]) => ({ axis: normalizeAxis(axis, x.rank), keepDims }),
-  type: ([x], { axis, keepDims }) => ({ shape: reducedShape(x.shape, [axis], keepDims!), dtype: "int64" }),
+  type: ([x], { axis, keepDims }) => {
+    requireFloats([x]);
+    return { shape: reducedShape(x.shape, [axis], keepDims!), dtype: "int64" };
+  },
   onnx: (emit, [x], { attributes: { axis, keepDims } }) =>
     emit.node("ArgMax", [x!], { axis: { int: axis }, keepdims: { int: keepDims ? 1 : 0 } }),
   macs: 0,

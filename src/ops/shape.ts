@@ -1,5 +1,5 @@
 import { ShapeError } from "../base/errors.js";
-import { defineOp, type Op } from "../graph/operator.js";
+import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import {
   broadcastShapes,
   concreteShape,
@@ -101,6 +101,9 @@ function rangeLength(start: number, end: number, step: number): number {
 export const slice: Op<Unary, SliceAttributes> = defineOp("slice", {
   normalize: ({ axes, starts, ends, steps = axes.map(() => 1) }, [x]) => {
     const canonical = axes.map((axis) => normalizeAxis(axis, x.rank));
+    const lengths = [starts, ends, steps].map((list) => list.length);
+    if (new Set(canonical).size !== axes.length || lengths.some((length) => length !== axes.length))
+      throw new ShapeError("needs a start, an end and a step for each of its axes, which must differ");
     const absolute = (position: number, index: number) => {
       const size = x.size(canonical[index]!);
       return position < 0 ? position + size : Math.min(position, size);
@@ -111,8 +114,9 @@ export const slice: Op<Unary, SliceAttributes> = defineOp("slice", {
     const shape = [...x.shape];
     axes.forEach((axis, index) => {
       const [start, end, step] = [starts[index]!, ends[index]!, steps![index]!];
-      if (!(step >= 1)) throw new ShapeError(`step must be >= 1, found ${step}`);
-      if (!(start >= 0 && start < end))
+      if (!(Number.isInteger(step) && step >= 1))
+        throw new ShapeError(`step must be an integer >= 1, found ${step}`);
+      if (!(Number.isInteger(start) && Number.isInteger(end) && start >= 0 && start < end))
         throw new ShapeError(`range ${start} to ${end} of axis ${axis} is empty`);
       shape[axis] = rangeLength(start, end, step);
     });
@@ -254,6 +258,7 @@ export function stack(tensors: readonly Tensor[], { axis }: { axis: number }): T
 export const pad: Op<Unary, { pads: readonly number[]; value?: number }> = defineOp("pad", {
   normalize: ({ pads, value = 0 }) => ({ pads, value }),
   type: ([x], { pads }) => {
+    requireFloats([x]);
     if (pads.length !== 2 * x.rank || pads.some((count) => !(Number.isInteger(count) && count >= 0))) {
       throw new ShapeError(`pads must be ${2 * x.rank} integers >= 0, found [${pads.join(", ")}]`);
     }

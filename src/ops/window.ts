@@ -48,9 +48,12 @@ export function kernelExtent(kernel: number, dilation: number): number {
   return (kernel - 1) * dilation + 1;
 }
 
-/** Number of window positions along each spatial axis. @throws ShapeError where the window is larger than its padded input */
+/** Number of window positions along each spatial axis. @throws ShapeError for a kernel that does not fit the padded input */
 export function windowCounts(sizes: readonly number[], kernel: readonly number[], window: Window): number[] {
   const axes = sizes.length;
+  if (kernel.length !== axes || kernel.some((size) => !Number.isInteger(size) || size < 1)) {
+    throw new ShapeError(`kernel must be ${axes} integers >= 1, found [${kernel.join(", ")}]`);
+  }
   return sizes.map((size, axis) => {
     const padded = size + window.padding[axis]! + window.padding[axes + axis]!;
     const extent = kernelExtent(kernel[axis]!, window.dilation[axis]!);

@@ -1,13 +1,71 @@
 import { OptionError } from "../base/errors.js";
 import { matchesPattern } from "../base/pattern.js";
+import { didYouMean } from "../base/suggestion.js";
+import { CondConv } from "./branch/cond-conv.js";
+import { DynamicConv } from "./branch/dynamic-conv.js";
+import { Highway } from "./branch/highway.js";
+import { SplitAttention } from "./branch/resnest.js";
+import { SelectiveKernel } from "./branch/sk.js";
+import { BilinearAttention } from "./channel/bi-attention.js";
+import { ECA } from "./channel/eca.js";
+import { EncNet } from "./channel/encnet.js";
+import { FCA } from "./channel/fca.js";
+import { GaterNet } from "./channel/gaternet.js";
+import { GCT } from "./channel/gct.js";
+import { GSoP } from "./channel/gsop.js";
+import { SpSequenceNet } from "./channel/spsequencenet.js";
 import { SqueezeExcitation } from "./channel/squeeze-excitation.js";
+import { SRM } from "./channel/srm.js";
+import { STC } from "./channel/stc.js";
+import { BAM } from "./channel-spatial/bam.js";
 import { CBAM } from "./channel-spatial/cbam.js";
+import { CoordinateAttention } from "./channel-spatial/coord.js";
+import { MixedPooling } from "./channel-spatial/mixed-pooling.js";
+import { ScaCnn } from "./channel-spatial/sca-cnn.js";
+import { SCNet } from "./channel-spatial/scnet.js";
+import { ScSE } from "./channel-spatial/scse.js";
+import { SimAM } from "./channel-spatial/simam.js";
+import { StripPooling } from "./channel-spatial/strip-pooling.js";
+import { TripletAttention } from "./channel-spatial/triplet.js";
 import type { AnyAbout, Family, Mechanism, Options } from "./mechanism.js";
 import { APNB } from "./spatial/apnb.js";
 import { CrissCrossAttention } from "./spatial/ccnet.js";
+import { CSRA } from "./spatial/csra.js";
+import { GSoPPosition } from "./spatial/gsop-position.js";
 
 /** Every mechanism. */
-const classes = [SqueezeExcitation, CBAM, APNB, CrissCrossAttention] as const;
+const classes = [
+  SqueezeExcitation,
+  ECA,
+  GSoP,
+  SRM,
+  GCT,
+  FCA,
+  EncNet,
+  BilinearAttention,
+  STC,
+  GSoPPosition,
+  CBAM,
+  BAM,
+  ScSE,
+  TripletAttention,
+  SimAM,
+  SCNet,
+  CSRA,
+  SelectiveKernel,
+  SplitAttention,
+  CoordinateAttention,
+  ScaCnn,
+  APNB,
+  CrissCrossAttention,
+  CondConv,
+  DynamicConv,
+  Highway,
+  GaterNet,
+  SpSequenceNet,
+  MixedPooling,
+  StripPooling,
+] as const;
 
 type MechanismClass = (typeof classes)[number];
 
@@ -28,8 +86,13 @@ export interface AnyMechanismClass {
 }
 
 const byId: ReadonlyMap<string, AnyMechanismClass> = new Map(
-  classes.map((type) => [type.about.id, type as unknown as AnyMechanismClass]),
+  mechanismClasses().map((type) => [type.about.id, type]),
 );
+
+/** The classes of all mechanisms, in the order of the catalogue. */
+export function mechanismClasses(): readonly AnyMechanismClass[] {
+  return classes as unknown as readonly AnyMechanismClass[];
+}
 
 /** What to look for. */
 export interface CatalogueQuery {
@@ -41,7 +104,7 @@ export interface CatalogueQuery {
 
 /** What is known about the mechanisms that fit, in the order of the catalogue. */
 export function mechanisms(query: CatalogueQuery = {}): AnyAbout[] {
-  return [...byId.values()]
+  return mechanismClasses()
     .map((type) => type.about)
     .filter((about) => query.family === undefined || about.family === query.family)
     .filter((about) => query.year === undefined || about.year === query.year)
@@ -53,14 +116,11 @@ export function mechanisms(query: CatalogueQuery = {}): AnyAbout[] {
     });
 }
 
-/** The class of a mechanism by its id. @throws OptionError that names near ids */
+/** The class of a mechanism by its id. @throws OptionError that suggests near ids */
 export function mechanismClass(id: string): AnyMechanismClass {
   const found = byId.get(id);
   if (found) return found;
-  const near = [...byId.keys()].filter((known) => known.includes(id) || id.includes(known));
-  const hint =
-    near.length > 0 ? `did you mean ${near.join(" or ")}?` : `known are ${[...byId.keys()].join(", ")}`;
-  throw new OptionError(`no mechanism "${id}"; ${hint}`);
+  throw new OptionError(`no mechanism "${id}"; ${didYouMean(id, [...byId.keys()])}`);
 }
 
 /** Builds a mechanism by its id. @throws OptionError for an unknown id or options that its specification forbids */

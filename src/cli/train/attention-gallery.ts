@@ -1,0 +1,107 @@
+import { modelMaps } from "../../attention/model-maps.js";
+import type { HostTensor } from "../../base/dtype.js";
+import type { ImageDataset } from "../../data/dataset.js";
+import { normalizationTables } from "../../data/normalization.js";
+import { type Classifier, gradCam } from "../../explain/grad-cam.js";
+import { type AttentionRow, attentionPicture } from "../../report/attention-picture.js";
+import { encodePng } from "../../report/png.js";
+import { formatPercent } from "../../report/units.js";
+import type { SessionOptions } from "../../runtime/types.js";
+
+/** What the gallery shows. */
+export interface GalleryOptions {
+  readonly title: string;
+  /** Tap of the feature maps for Grad-CAM. */
+  readonly tap: string;
+  /** Predicted class of every image of the data set. */
+  readonly predictions: readonly number[];
+  readonly session: SessionOptions;
+}
+
+/** Cards of the gallery: mostly right predictions, some wrong ones where there are any. */
+const cards = 12;
+const wrongCards = 3;
+
+/** Images to show: a right prediction of each class in turn, then wrong ones. */
+export function chooseImages(dataset: ImageDataset, predictions: readonly number[]): number[] {
+  const wrong = predictions.flatMap((prediction, index) =>
+    prediction === dataset.label(index) ? [] : [index],
+  );
+  const shownWrong = wrong.slice(0, wrongCards);
+  const right: number[] = [];
+  const perClass = new Map<number, number[]>();
+  for (let index = 0; index < predictions.length; index++) {
+    const label = dataset.label(index);
+    if (predictions[index] === label)
+      perClass.set(label, [...(perClass.get(label) ?? []), index].slice(0, cards));
+  }
+  const classes = [...perClass.keys()].sort((a, b) => a - b);
+  for (let round = 0; round < cards && right.length < cards - shownWrong.length; round++) {
+    for (const label of classes) {
+      const index = perClass.get(label)![round];
+      if (index !== undefined && right.length < cards - shownWrong.length) right.push(index);
+    }
+  }
+  return [...right, ...shownWrong];
+}
+
+/** A PNG picture: test images, where the network looks (Grad-CAM), and the channel gates of its mechanisms. */
+export async function attentionGallery(
+  model: Classifier,
+  dataset: ImageDataset,
+  options: GalleryOptions,
+): Promise<Uint8Array> {
+  const indices = chooseImages(dataset, options.predictions);
+  const gates = modelMaps(model).filter(({ declaration }) => declaration.kind === "channel-gate");
+  const images = imagesTensor(dataset, indices);
+  const { heat, logits, taps } = await gradCam(model, images, {
+    ...options.session,
+    tap: options.tap,
+    taps: gates.map(({ tap }) => tap),
+  });
+  const rows = indices.map((index, row): AttentionRow => {
+    const scores = softmaxRow(logits, row);
+    const prediction = options.predictions[index]!;
+    return {
+      image: {
+        data: Float32Array.from(dataset.pixels(index), (pixel) => pixel / 255),
+        shape: dataset.imageShape,
+      },
+      label: dataset.classes[dataset.label(index)]!,
+      prediction: dataset.classes[prediction]!,
+      confidence: scores[prediction]!,
+      heat: { data: rowOf(heat, row), shape: heat.shape.slice(2) },
+      gates: gates.map(({ tap }) => ({ name: tap, values: rowOf(taps[tap]!, row) })),
+    };
+  });
+  const right = options.predictions.filter((prediction, index) => prediction === dataset.label(index)).length;
+  const subtitle = `${dataset.name}: ${formatPercent(right / dataset.length)} of ${dataset.length} images right`;
+  return encodePng(attentionPicture(rows, { title: options.title, subtitle }));
+}
+
+/** Normalized images [N, C, H, W] of a data set. */
+function imagesTensor(dataset: ImageDataset, indices: readonly number[]): HostTensor {
+  const tables = normalizationTables(dataset.normalization);
+  const [channels, height, width] = dataset.imageShape;
+  const plane = height * width;
+  const data = new Float32Array(indices.length * channels * plane);
+  indices.forEach((index, row) => {
+    dataset.pixels(index).forEach((pixel, position) => {
+      data[row * channels * plane + position] = tables[Math.floor(position / plane)]![pixel]!;
+    });
+  });
+  return { dtype: "float32", shape: [indices.length, ...dataset.imageShape], data };
+}
+
+function rowOf({ data, shape }: HostTensor, row: number): Float32Array {
+  const size = shape.slice(1).reduce((product, length) => product * length, 1);
+  return (data as Float32Array).slice(row * size, (row + 1) * size);
+}
+
+function softmaxRow(logits: HostTensor, row: number): Float32Array {
+  const values = rowOf(logits, row);
+  const highest = Math.max(...values);
+  const weights = values.map((value) => Math.exp(value - highest));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
+}

@@ -1,0 +1,38 @@
+import type { HostTensor } from "../../base/dtype.js";
+import type { ImageDataset } from "../../data/dataset.js";
+import { Loader } from "../../data/loader.js";
+
+/** Class scores [N, classes] of normalized images [N, C, H, W]. */
+export type Logits = (images: HostTensor) => Promise<HostTensor>;
+
+/** The predicted class of every image of a data set, in its order. */
+export async function predictAll(
+  dataset: ImageDataset,
+  batchSize: number,
+  logitsOf: Logits,
+): Promise<number[]> {
+  const predictions: number[] = [];
+  for (const { x, y } of new Loader(dataset, { batchSize }).sequential()) {
+    const logits = await logitsOf({ dtype: "float32", shape: [y.length, ...dataset.imageShape], data: x });
+    predictions.push(...highestPerRow(logits));
+  }
+  return predictions;
+}
+
+/** Share of the images whose predicted class is their label. */
+export function accuracyOf(dataset: ImageDataset, predictions: readonly number[]): number {
+  const right = predictions.filter((prediction, index) => prediction === dataset.label(index)).length;
+  return right / predictions.length;
+}
+
+/** Index of the first maximum of each row of a matrix. */
+function highestPerRow({ data, shape }: HostTensor): number[] {
+  const [rows, columns] = [shape[0]!, shape[1]!];
+  return Array.from({ length: rows }, (_, row) => {
+    let best = 0;
+    for (let column = 1; column < columns; column++) {
+      if (data[row * columns + column]! > data[row * columns + best]!) best = column;
+    }
+    return best;
+  });
+}

@@ -1,0 +1,14 @@
+export {
+  type AttentionPictureOptions,
+  type AttentionRow,
+  attentionPicture,
+  type ChannelGates,
+} from "./attention-picture.js";
+export { Canvas, type Color, hex, type Shader, type TextStyle } from "./canvas.js";
+export { type ChartOptions, type ChartPanel, type ChartSeries, chart } from "./chart.js";
+export { type Colormap, type ColormapName, colormap, colormapNames, type Rgb } from "./colormap.js";
+export { type Cost, type GraphCost, graphCost } from "./cost.js";
+export { type HeatMap, type HeatOptions, heatShader, type ImagePlanes, imageShader } from "./image.js";
+export { encodePng, type Pixels } from "./png.js";
+export { type Cell, type Column, markdownTable, type TableOptions, table } from "./table.js";
+export * from "./units.js";

@@ -1,8 +1,10 @@
 import { type HostArray, type HostTensor, hostArray } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
-import { buffersOf, type RequestClient, type Tensors } from "./protocol.js";
+import type { DeviceChoice } from "./devices.js";
+import { buffersOf, type RequestClient, type Requests, type Tensors } from "./protocol.js";
 import { checkFits, checkHostTensor, lookUp } from "./tensor-check.js";
 import type {
+  Placement,
   Runtime,
   RuntimeInfo,
   Session,
@@ -24,10 +26,8 @@ export class RemoteRuntime implements Runtime {
     const client = this.#connect();
     // A message would carry the whole buffer behind a view; a copy that is moved carries what is needed.
     const copy = new Uint8Array(model);
-    const { id, inputs, outputs } = await client.call("createSession", { model: copy, options }, [
-      copy.buffer,
-    ]);
-    return new RemoteSession(client, id, options.name ?? "session", inputs, outputs);
+    const created = await client.call("createSession", { model: copy, options }, [copy.buffer]);
+    return new RemoteSession(client, options.name ?? "session", created);
   }
 
   async createState(values: Tensors): Promise<StateStore> {
@@ -36,33 +36,35 @@ export class RemoteRuntime implements Runtime {
     return new RemoteState(client, await client.call("createState", { values: copies }, buffersOf(copies)));
   }
 
-  async info(): Promise<RuntimeInfo> {
-    return this.#connect().call("info", null);
+  async resolveDevice(request = "cpu"): Promise<DeviceChoice> {
+    return this.#connect().call("resolveDevice", { request });
+  }
+
+  async info({ devices = true }: { readonly devices?: boolean } = {}): Promise<RuntimeInfo> {
+    return this.#connect().call("info", { devices });
   }
 }
 
 class RemoteSession implements Session {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  readonly placedOn: DeviceChoice;
+  readonly threads: number;
   readonly #client: RequestClient;
   readonly #id: number;
   readonly #name: string;
   readonly #inputsByName: ReadonlyMap<string, TensorInfo>;
   #closed: Promise<void> | undefined;
 
-  constructor(
-    client: RequestClient,
-    id: number,
-    name: string,
-    inputs: readonly TensorInfo[],
-    outputs: readonly TensorInfo[],
-  ) {
+  constructor(client: RequestClient, name: string, created: Requests["createSession"]["result"]) {
     this.#client = client;
-    this.#id = id;
+    this.#id = created.id;
     this.#name = name;
-    this.inputs = inputs;
-    this.outputs = outputs;
-    this.#inputsByName = new Map(inputs.map((info) => [info.name, info]));
+    this.inputs = created.inputs;
+    this.outputs = created.outputs;
+    this.placedOn = created.placedOn;
+    this.threads = created.threads;
+    this.#inputsByName = new Map(created.inputs.map((info) => [info.name, info]));
   }
 
   async run(
@@ -85,6 +87,11 @@ class RemoteSession implements Session {
     const feeds = this.#prepareFeeds(call.feeds, call.transfer ?? false);
     const argument = { session: this.#id, state: state.openId(), call: { ...call, feeds } };
     return this.#client.call("step", argument, buffersOf(feeds));
+  }
+
+  async placement(): Promise<Placement> {
+    this.#checkOpen();
+    return this.#client.call("placement", { session: this.#id });
   }
 
   async endProfiling(): Promise<string> {

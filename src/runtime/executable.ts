@@ -1,13 +1,14 @@
 import type { HostTensor } from "../base/dtype.js";
 import { OptionError } from "../base/errors.js";
+import { matchesPattern } from "../base/pattern.js";
 import { version } from "../base/version.js";
 import type { Graph } from "../graph/model.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { emitModel, sessionOpset } from "../onnx/emit.js";
-import { matchesPattern } from "../base/pattern.js";
+import { emitModel } from "../onnx/emit.js";
+import { type DeviceChoice, sessionTarget } from "./devices.js";
 import { defaultRuntime } from "./provider.js";
-import type { Noise, Runtime, Session, SessionOptions, StateStore } from "./types.js";
+import type { Noise, Placement, Runtime, Session, SessionOptions, StateStore } from "./types.js";
 
 /** Options of `compile`. */
 export interface CompileOptions extends SessionOptions {
@@ -90,6 +91,16 @@ export class Executable {
     return { outputs: group(prefixes.output), taps: group(prefixes.tap), updates: group(prefixes.update) };
   }
 
+  /** The device that was really taken, and why. */
+  get placedOn(): DeviceChoice {
+    return this.#session.placedOn;
+  }
+
+  /** Where the nodes ran. @throws DeviceError where it was compiled without `placement`, or has not run */
+  async placement(): Promise<Placement> {
+    return this.#session.placement();
+  }
+
   /** Releases the session; again is fine. */
   async close(): Promise<void> {
     await this.#session.close();
@@ -140,9 +151,10 @@ export function selectTaps(graph: Graph, patterns: readonly string[]): Map<strin
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Executable> {
   const { taps = [], seed = 0, runtime = defaultRuntime(), ...session } = options;
   for (const [path, variable] of graph.variables) variable.initialize({ seed: 0, path });
+  const { device } = await runtime.resolveDevice(session.device);
   const pathOf = new Map([...graph.variables].map(([path, variable]) => [variable, path]));
   const model = emitModel({
-    target: { kind: "cpu", opset: sessionOpset },
+    target: sessionTarget(device),
     inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
     variables: graph.variables,
     variablesAs: "initializers",

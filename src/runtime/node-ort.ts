@@ -1,6 +1,6 @@
 import { DeviceError } from "../base/errors.js";
-import type { OrtModule } from "./session-host.js";
-import type { DeviceStatus, RuntimeInfo } from "./types.js";
+import type { OrtModule } from "./platform.js";
+import type { RuntimeInfo } from "./types.js";
 
 /** What is used of onnxruntime-node. */
 export interface NodeOrtModule extends OrtModule {
@@ -23,26 +23,11 @@ export async function loadNodeRuntime(importModule: () => Promise<NodeOrtModule>
   }
 }
 
-/** Version, providers and devices of an onnxruntime-node that was loaded. */
-export function describeNodeRuntime(
-  ort: NodeOrtModule,
-): Pick<RuntimeInfo, "version" | "providers" | "devices"> {
-  const backends = ort.listSupportedBackends();
-  const devices: DeviceStatus[] = [{ device: "cpu", available: true }];
-  for (const device of ["webgpu", "cuda"] as const) {
-    const backend = backends.find(({ name }) => name === device);
-    devices.push({
-      device,
-      available: false,
-      reason:
-        backend === undefined
-          ? `onnxruntime-node has no ${device} provider on ${process.platform}-${process.arch}`
-          : `${backend.bundled ? "onnxruntime-node has the provider" : "the provider's libraries have to be installed separately"}, but fovea runs no sessions on ${device} yet`,
-    });
-  }
+/** Version and providers of an onnxruntime-node that was loaded. */
+export function describeNodeRuntime(ort: NodeOrtModule): Pick<RuntimeInfo, "version" | "providers"> {
+  const bundled = ort.listSupportedBackends().filter((backend) => backend.bundled);
   return {
     version: ort.env.versions.node ?? ort.env.versions.common,
-    providers: backends.filter(({ bundled }) => bundled).map(({ name }) => name),
-    devices,
+    providers: bundled.map(({ name }) => name),
   };
 }

@@ -1,19 +1,23 @@
 import type { HostTensor } from "../base/dtype.js";
 import { DataError, DeviceError, FormatError, OptionError, ShapeError } from "../base/errors.js";
-import type { RuntimeInfo, SessionOptions, StepCall, TensorInfo } from "./types.js";
+import type { DeviceChoice } from "./devices.js";
+import type { Placement, RuntimeInfo, SessionOptions, StepCall, TensorInfo } from "./types.js";
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, HostTensor>>;
 
 /** Requests to the worker that holds the sessions: argument and result of each. */
 export interface Requests {
-  info: { argument: null; result: RuntimeInfo };
+  info: { argument: { readonly devices: boolean }; result: RuntimeInfo };
+  resolveDevice: { argument: { readonly request: string }; result: DeviceChoice };
   createSession: {
     argument: { readonly model: Uint8Array; readonly options: SessionOptions };
     result: {
       readonly id: number;
       readonly inputs: readonly TensorInfo[];
       readonly outputs: readonly TensorInfo[];
+      readonly placedOn: DeviceChoice;
+      readonly threads: number;
     };
   };
   run: {
@@ -28,6 +32,7 @@ export interface Requests {
     argument: { readonly session: number; readonly state: number; readonly call: StepCall };
     result: Record<string, HostTensor>;
   };
+  placement: { argument: { readonly session: number }; result: Placement };
   endProfiling: { argument: { readonly session: number }; result: string };
   closeSession: { argument: { readonly session: number }; result: null };
   createState: { argument: { readonly values: Tensors }; result: number };

@@ -1,5 +1,6 @@
 import type { HostTensor } from "../base/dtype.js";
 import { isModel, namedVariables, type Traceable, trace } from "../graph/model.js";
+import type { Variable } from "../graph/variable.js";
 import { type CompileOptions, compile, type Executable, type RunResult } from "./executable.js";
 import { defaultRuntime } from "./provider.js";
 import type { Runtime } from "./types.js";
@@ -15,6 +16,8 @@ export interface RunOptions extends CompileOptions {
 interface CacheEntry {
   readonly executable: Promise<Executable>;
   readonly runtime: Runtime;
+  /** Variables that a function reads; a model's are asked for anew, as its parts can be replaced. */
+  readonly variables: Iterable<Variable>;
   /** The arrays that the variables held; a loaded or trained variable holds another one. */
   readonly values: readonly unknown[];
 }
@@ -46,24 +49,30 @@ export async function run(
   const key = JSON.stringify([isHostTensor(inputs), types, keyed]);
   const found = entries.get(key);
   entries.delete(key);
-  if (found?.runtime === runtime && sameItems(found.values, valuesOf(target))) {
+  // Nothing is awaited before the new entry is in place: another call may come in between.
+  const closing: Promise<void>[] = [];
+  if (found?.runtime === runtime && sameItems(found.values, valuesOf(target, found.variables))) {
     entries.set(key, found);
   } else {
-    if (found) await close(found);
+    if (found) closing.push(close(found));
     const graph = trace(target, isHostTensor(inputs) ? types.x! : types, {
       training: options.training ?? false,
       call: options.call ?? "forward",
     });
     const executable = compile(graph, { ...options, runtime });
-    entries.set(key, { executable, runtime, values: valuesOf(target) });
-    executable.catch(() => entries.delete(key));
+    const variables = [...graph.variables.values()];
+    const entry = { executable, runtime, variables, values: valuesOf(target, variables) };
+    entries.set(key, entry);
+    executable.catch(() => entries.get(key) === entry && entries.delete(key));
     const [oldest] = entries;
     if (oldest && entries.size > keptPerModel) {
       entries.delete(oldest[0]);
-      await close(oldest[1]);
+      closing.push(close(oldest[1]));
     }
   }
-  return (await entries.get(key)!.executable).run(named);
+  const executable = await entries.get(key)!.executable;
+  const [result] = await Promise.all([executable.run(named), ...closing]);
+  return result;
 }
 
 /** Releases what `run` keeps for a model or function. */
@@ -73,20 +82,20 @@ export async function release(target: Traceable): Promise<void> {
   await Promise.all(entries.map(close));
 }
 
+/** Closes it after the runs that wait for it; one that could not be compiled needs none. */
 async function close(entry: CacheEntry): Promise<void> {
-  await (await entry.executable).close();
+  const executable = await entry.executable.catch(() => undefined);
+  await executable?.close();
 }
 
 function isHostTensor(inputs: HostTensor | Readonly<Record<string, HostTensor>>): inputs is HostTensor {
   return ArrayBuffer.isView(inputs.data);
 }
 
-/** The present arrays of a model's variables, which `compile` gives values first. */
-function valuesOf(target: Traceable): readonly unknown[] {
-  if (!isModel(target)) return [];
-  return [...namedVariables(target).values()].map((variable) =>
-    variable.initialized ? variable.value : undefined,
-  );
+/** The present arrays of the variables, which `compile` gives values first. */
+function valuesOf(target: Traceable, variables: Iterable<Variable>): readonly unknown[] {
+  const present = isModel(target) ? namedVariables(target).values() : variables;
+  return [...present].map((variable) => (variable.initialized ? variable.value : undefined));
 }
 
 function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {

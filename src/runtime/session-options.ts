@@ -1,53 +1,59 @@
 import type { InferenceSession } from "onnxruntime-common";
 import { checkInteger } from "../base/check.js";
-import { DeviceError, OptionError } from "../base/errors.js";
-import { deviceNames, type SessionOptions } from "./types.js";
+import { OptionError } from "../base/errors.js";
+import type { DeviceName } from "./devices.js";
+import type { SessionOptions } from "./types.js";
 
 const optimizationLevels = ["disabled", "basic", "extended", "all"] as const;
+
+/** Refuses what is no option of a session. @throws OptionError */
+export function checkSessionOptions({
+  name = "session",
+  threads,
+  graphOptimizationLevel,
+  profile,
+  placement = false,
+}: SessionOptions): void {
+  if (threads !== undefined) checkInteger(name, "threads", threads, { min: 1, max: 1024 });
+  if (graphOptimizationLevel !== undefined && !optimizationLevels.includes(graphOptimizationLevel)) {
+    throw new OptionError(
+      `${name}: graphOptimizationLevel is '${graphOptimizationLevel}'; expected ${optimizationLevels.join(", ")}`,
+    );
+  }
+  if (placement && profile !== undefined) {
+    throw new OptionError(
+      `${name}: profile and placement exclude each other; the profile tells the placement`,
+    );
+  }
+}
+
+/** ONNX Runtime's execution provider for a device. What it has no kernel for runs on the CPU. */
+export function deviceProvider(device: DeviceName): InferenceSession.ExecutionProviderConfig {
+  // The default layout of WebGPU, NHWC, puts transposes around convolutions and pools.
+  return device === "webgpu" ? { name: "webgpu", preferredLayout: "NCHW" } : device;
+}
 
 /**
  * Options of ONNX Runtime for a session.
  *
  * Memory patterns are off: they take a third to a half more memory and save no time. The arena is on: without it a step
  * spends its time in page faults. Parallel execution of nodes is twice as slow.
- * @throws DeviceError for a device without sessions; OptionError
  */
-export function checkedSessionOptions(
+export function ortSessionOptions(
+  device: DeviceName,
+  threads: number,
   options: SessionOptions,
-  defaultThreads: number,
-  profile: string | undefined,
 ): InferenceSession.SessionOptions {
-  const {
-    name = "session",
-    device = "cpu",
-    threads = defaultThreads,
-    graphOptimizationLevel = "all",
-  } = options;
-  if (device !== "cpu") {
-    const known = (deviceNames as readonly string[]).includes(device);
-    throw new DeviceError(
-      known
-        ? `${name}: device '${device}' cannot run sessions yet; available is: cpu`
-        : `${name}: device '${device}' is unknown; known are: ${deviceNames.join(", ")}`,
-    );
-  }
-  checkInteger(name, "threads", threads, { min: 1, max: 1024 });
-  if (!optimizationLevels.includes(graphOptimizationLevel)) {
-    throw new OptionError(
-      `${name}: graphOptimizationLevel is '${graphOptimizationLevel}'; expected ${optimizationLevels.join(", ")}`,
-    );
-  }
   return {
-    executionProviders: ["cpu"],
+    executionProviders: [deviceProvider(device)],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
-    graphOptimizationLevel,
+    graphOptimizationLevel: options.graphOptimizationLevel ?? "all",
     enableMemPattern: false,
     enableCpuMemArena: true,
-    logId: name,
+    logId: options.name ?? "session",
     logSeverityLevel: 4,
-    ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     extra: {
       session: {
         intra_op: { allow_spinning: (options.spinning ?? true) ? "1" : "0" },

@@ -1,58 +1,82 @@
-import type { Tensor, TensorConstructor } from "onnxruntime-common";
-import { type HostTensor, hostArray } from "../base/dtype.js";
+import type { DType, HostTensor } from "../base/dtype.js";
+import { elementCount, hostArray } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
-import { toHostTensor, toOrtTensor } from "./ort-tensor.js";
+import { DeviceTensor, type Value } from "./engine.js";
 import type { Tensors } from "./protocol.js";
 import { checkFits, checkHostTensor, lookUp } from "./tensor-check.js";
 
-/** A tensor in two copies: a step reads one and writes the other. */
+/** A tensor in two versions: a step reads one and makes the other. */
 interface Slot {
-  readonly name: string;
-  current: Tensor;
-  spare: Tensor;
-  /** The last step wrote this state, so that `spare` holds its previous value. */
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  current: Value;
+  /** The value before the last step where `written`; else memory that a step on the CPU can write. */
+  spare: Value | undefined;
+  /** The last step wrote this state. */
   written: boolean;
 }
 
-/** The values of a state store, two sets of tensors that steps swap. A state that a step does not write stays. */
+/**
+ * The values of a state store. Each lies on the host or on a device, wherever the last step left it. A state that a step does not
+ * write stays.
+ */
 export class StateTensors {
   readonly #slots = new Map<string, Slot>();
   #canRevert = false;
 
-  constructor(tensor: TensorConstructor, values: Tensors) {
+  constructor(values: Tensors) {
     for (const [name, value] of Object.entries(values)) {
       checkHostTensor(`state '${name}'`, value);
-      const spare = { ...value, data: hostArray(value.dtype, value.data.length) };
-      this.#slots.set(name, {
-        name,
-        current: toOrtTensor(tensor, value),
-        spare: toOrtTensor(tensor, spare),
-        written: false,
-      });
+      const { dtype, shape } = value;
+      this.#slots.set(name, { dtype, shape, current: value, spare: undefined, written: false });
     }
   }
 
-  /** The present tensor of a state, to be fed; undefined where there is no such state. */
-  current(name: string): Tensor | undefined {
+  /** The present value of a state; undefined where there is no such state. */
+  current(name: string): Value | undefined {
     return this.#slots.get(name)?.current;
   }
 
-  /** The tensor that the next value of a state is to be written to. @throws DeviceError for an unknown name */
-  spare(name: string): Tensor {
-    return this.#slot(name).spare;
+  /** Dtype and shape of a state. @throws DeviceError for an unknown name */
+  type(name: string): Pick<Slot, "dtype" | "shape"> {
+    return this.#slot(name);
   }
 
-  /** Before a step: the spare tensors lose the values of the last one. */
+  /** The same value in another place. */
+  move(name: string, value: Value): void {
+    const slot = this.#slot(name);
+    release(slot.current);
+    slot.current = value;
+  }
+
+  /** Memory on the host for the next value of a state; `begin` comes first. */
+  hostSpare(name: string): HostTensor {
+    const slot = this.#slot(name);
+    if (slot.spare === undefined || slot.spare instanceof DeviceTensor) {
+      const { dtype, shape } = slot;
+      slot.spare = { dtype, shape, data: hostArray(dtype, elementCount(shape)) };
+    }
+    return slot.spare;
+  }
+
+  /** Before a step: the values before the last one are lost. */
   begin(): void {
-    for (const slot of this.#slots.values()) slot.written = false;
+    for (const slot of this.#slots.values()) {
+      if (slot.spare instanceof DeviceTensor) {
+        release(slot.spare);
+        slot.spare = undefined;
+      }
+      slot.written = false;
+    }
     this.#canRevert = false;
   }
 
-  /** After a step that has written the spare tensors of `names`: they become the present ones. */
-  commit(names: Iterable<string>): void {
-    for (const name of names) {
+  /** After a step: its results are the present values. */
+  commit(next: ReadonlyMap<string, Value>): void {
+    for (const [name, value] of next) {
       const slot = this.#slot(name);
-      swap(slot);
+      slot.spare = slot.current;
+      slot.current = value;
       slot.written = true;
     }
     this.#canRevert = true;
@@ -62,18 +86,19 @@ export class StateTensors {
   revert(): void {
     if (!this.#canRevert) throw new DeviceError("the state has no last step to revert");
     for (const slot of this.#slots.values()) {
-      if (slot.written) swap(slot);
+      if (slot.written && slot.spare !== undefined) [slot.current, slot.spare] = [slot.spare, slot.current];
     }
     this.begin();
   }
 
-  /** Copies of values, of the present ones or those before the last step. */
-  read(names: readonly string[] | undefined, previous: boolean): Record<string, HostTensor> {
+  /** Copies of values on the host, of the present ones or those before the last step. */
+  async read(names: readonly string[] | undefined, previous: boolean): Promise<Record<string, HostTensor>> {
     const values: Record<string, HostTensor> = {};
     for (const name of names ?? this.#slots.keys()) {
-      const slot = this.#slot(name);
-      const { dtype, shape, data } = toHostTensor(previous && slot.written ? slot.spare : slot.current);
-      values[name] = { dtype, shape, data: data.slice() };
+      const { current, spare, written } = this.#slot(name);
+      const value = previous && written && spare !== undefined ? spare : current;
+      if (value instanceof DeviceTensor) values[name] = await value.engine.download(value);
+      else values[name] = { ...value, data: value.data.slice() };
     }
     return values;
   }
@@ -83,12 +108,19 @@ export class StateTensors {
     for (const [name, value] of Object.entries(values)) {
       const what = `state '${name}'`;
       checkHostTensor(what, value);
-      checkFits(what, value, toHostTensor(this.#slot(name).current));
+      checkFits(what, value, this.#slot(name));
     }
     this.begin();
-    for (const [name, { data }] of Object.entries(values)) {
-      toHostTensor(this.#slot(name).current).data.set(data as never);
+    for (const [name, value] of Object.entries(values)) this.move(name, value);
+  }
+
+  /** Frees what lies on devices. */
+  close(): void {
+    for (const { current, spare } of this.#slots.values()) {
+      release(current);
+      release(spare);
     }
+    this.#slots.clear();
   }
 
   #slot(name: string): Slot {
@@ -96,6 +128,6 @@ export class StateTensors {
   }
 }
 
-function swap(slot: Slot): void {
-  [slot.current, slot.spare] = [slot.spare, slot.current];
+function release(value: Value | undefined): void {
+  if (value instanceof DeviceTensor) value.dispose();
 }

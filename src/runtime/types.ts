@@ -1,13 +1,5 @@
 import type { DType, HostTensor } from "../base/dtype.js";
-
-/** Devices that fovea knows by name. */
-export const deviceNames = ["cpu", "webgpu", "cuda"] as const;
-export type DeviceName = (typeof deviceNames)[number];
-
-/** Whether sessions can be created for a device, and if not, why. */
-export type DeviceStatus =
-  | { readonly device: DeviceName; readonly available: true }
-  | { readonly device: DeviceName; readonly available: false; readonly reason: string };
+import type { DeviceChoice, DeviceStatus } from "./devices.js";
 
 /** What the runtime found on this machine. */
 export interface RuntimeInfo {
@@ -17,15 +9,22 @@ export interface RuntimeInfo {
   readonly providers: readonly string[];
   /** Threads that a session uses unless told. */
   readonly threads: number;
-  /** One entry per device name. */
+  /** The devices of this platform, each tried by loading a small model; none where they were not asked for. */
   readonly devices: readonly DeviceStatus[];
 }
 
 export interface SessionOptions {
-  /** Where the session runs; "cpu" unless told. */
+  /** Where the session runs: `cpu` (in a browser `wasm`) unless told, `wasm`, `webgpu`, `cuda` or `auto`. */
   readonly device?: string;
-  /** Threads of the session; as many as `RuntimeInfo.threads` unless told. */
+  /** Threads of the session; as many as `RuntimeInfo.threads` unless told. In a browser all sessions have the same. */
   readonly threads?: number;
+  /**
+   * Outputs that stay in the memory of a device that has its own (webgpu): those that become the next values of a state.
+   * An output that is not named here comes to the host after every run.
+   */
+  readonly deviceOutputs?: readonly string[];
+  /** Records where the nodes run; see `Session.placement`. Costs a profile of the first runs; false unless told. */
+  readonly placement?: boolean;
   /** ONNX Runtime's own graph rewriting; "all" unless told. */
   readonly graphOptimizationLevel?: "disabled" | "basic" | "extended" | "all";
   /** Waiting threads spin, which is faster while nothing else needs the cores; true unless told. */
@@ -71,10 +70,24 @@ export interface StepCall {
   readonly transfer?: boolean;
 }
 
+/** Where the nodes of a session run, after ONNX Runtime's own rewriting. */
+export interface Placement {
+  /** Number of nodes by execution provider, in lower case: `cpu`, `webgpu`. */
+  readonly nodes: Readonly<Record<string, number>>;
+  /** Operators that run on the CPU although the session's device is another one, with their number of nodes. */
+  readonly fallbacks: Readonly<Record<string, number>>;
+  /** Copies between host and device that ONNX Runtime has inserted. */
+  readonly copies: number;
+}
+
 /** A loaded model. Requests are carried out in the order in which they were made. */
 export interface Session {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  /** The device that was really taken, and why. */
+  readonly placedOn: DeviceChoice;
+  /** Threads of the session. */
+  readonly threads: number;
   /**
    * Runs the model and returns the outputs named by `fetches`, or all.
    * @throws ShapeError for a feed of the wrong dtype or shape; DeviceError for unknown or missing names, a closed
@@ -91,6 +104,11 @@ export interface Session {
    * @throws as `run`
    */
   step(state: StateStore, call: StepCall): Promise<Record<string, HostTensor>>;
+  /**
+   * Where the nodes ran. Ends the recording: later calls give the same.
+   * @throws DeviceError where the session was created without `placement`, or has not run yet
+   */
+  placement(): Promise<Placement>;
   /** Ends profiling and returns the path of the file; only where the device's runtime writes files. */
   endProfiling?(): Promise<string>;
   /** Releases the model; again is fine. */
@@ -120,5 +138,8 @@ export interface Runtime {
   createSession(model: Uint8Array, options?: SessionOptions): Promise<Session>;
   /** Keeps copies of tensors beside the sessions. @throws ShapeError for arrays that do not fit their shape */
   createState(values: Readonly<Record<string, HostTensor>>): Promise<StateStore>;
-  info(): Promise<RuntimeInfo>;
+  /** The device that a request means here, so that a model can be emitted for it. @throws DeviceError */
+  resolveDevice(request?: string): Promise<DeviceChoice>;
+  /** @param options.devices tries every device, which may take a second; true unless told */
+  info(options?: { readonly devices?: boolean }): Promise<RuntimeInfo>;
 }

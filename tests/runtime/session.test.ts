@@ -142,10 +142,11 @@ describe("a session", () => {
   it("checks its options", async () => {
     const bytes = incrementModel();
     await expect(runtime.createSession(bytes, { device: "tpu" })).rejects.toThrow(
-      /'tpu' is unknown; known are: cpu, webgpu, cuda/,
+      /'tpu' is unknown; known are: cpu, wasm, webgpu, cuda, auto/,
     );
     await expect(runtime.createSession(bytes, { device: "tpu" })).rejects.toThrow(DeviceError);
-    await expect(runtime.createSession(bytes, { device: "cuda" })).rejects.toThrow(DeviceError);
+    await expect(runtime.createSession(bytes, { device: "wasm" })).rejects.toThrow(/in Node.js use 'cpu'/);
+    await expect(runtime.createSession(bytes, { placement: true, profile: "p" })).rejects.toThrow(OptionError);
     await expect(runtime.createSession(bytes, { threads: 0 })).rejects.toThrow(OptionError);
     await expect(runtime.createSession(bytes, { graphOptimizationLevel: "most" as "all" })).rejects.toThrow(
       /disabled, basic/,
@@ -229,9 +230,47 @@ describe("info", () => {
     expect(info.threads).toBeGreaterThan(0);
     expect(info.devices.map(({ device }) => device)).toEqual(["cpu", "webgpu", "cuda"]);
     expect(info.devices[0]).toEqual({ device: "cpu", available: true });
-    for (const device of info.devices.slice(1)) {
-      expect(device.available).toBe(false);
-      if (!device.available) expect(device.reason).toMatch(/provider/);
+    for (const device of info.devices) {
+      if (!device.available) expect(device.reason).toMatch(/provider|adapter|driver|needs/);
     }
+    expect((await runtime.info({ devices: false })).devices).toEqual([]);
+  });
+});
+
+describe("a device", () => {
+  it("is told with the reason", async () => {
+    const session = await runtime.createSession(incrementModel());
+    expect(session.placedOn).toEqual({ device: "cpu", reason: "as requested" });
+    expect(session.threads).toBe((await runtime.info({ devices: false })).threads);
+    await session.close();
+    const { device, reason } = await runtime.resolveDevice("auto");
+    expect(["cpu", "cuda"]).toContain(device);
+    expect(reason).toMatch(/webgpu/);
+    await expect(runtime.resolveDevice("tpu")).rejects.toThrow(DeviceError);
+  });
+
+  it("is named with the remedy where it is not there", async () => {
+    const missing = (await runtime.info()).devices.filter(({ available }) => !available);
+    for (const { device } of missing) {
+      const creating = runtime.createSession(incrementModel(), { name: "increment", device });
+      await expect(creating).rejects.toThrow(DeviceError);
+      await expect(creating).rejects.toThrow(`increment: device '${device}' is not available: `);
+    }
+  });
+
+  it("is told node by node", async () => {
+    const session = await runtime.createSession(incrementModel(), { placement: true });
+    await expect(session.placement()).rejects.toThrow(/not run yet/);
+    const x = floats([2], [1, 2]);
+    await session.run({ x });
+    const placement = { nodes: { cpu: 1 }, fallbacks: {}, copies: 0 };
+    expect(await session.placement()).toEqual(placement);
+    await session.run({ x });
+    expect(await session.placement()).toEqual(placement);
+    await session.close();
+    const other = await runtime.createSession(incrementModel());
+    await other.run({ x });
+    await expect(other.placement()).rejects.toThrow(/without the option placement/);
+    await other.close();
   });
 });

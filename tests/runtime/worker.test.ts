@@ -8,9 +8,10 @@ import { DeviceError, FoveaError, OptionError, ShapeError } from "../../src/base
 import { RemoteRuntime } from "../../src/runtime/client.js";
 import { nodeRuntime } from "../../src/runtime/node.js";
 import { startWorker } from "../../src/runtime/node-connection.js";
-import { loadNodeRuntime } from "../../src/runtime/node-ort.js";
+import type { NodeOrtModule } from "../../src/runtime/node-ort.js";
+import { nodePlatform } from "../../src/runtime/node-platform.js";
 import { type Port, RequestClient, serveRequests } from "../../src/runtime/protocol.js";
-import { type OrtModule, SessionHost } from "../../src/runtime/session-host.js";
+import { SessionHost } from "../../src/runtime/session-host.js";
 import { doubleModel, floats, heavyModel, incrementModel } from "./models.js";
 
 /** Two connected ends that deliver in later turns, as ports do. */
@@ -31,12 +32,7 @@ function channel(): [Port, Port] {
 /** A runtime in this thread whose ONNX Runtime cannot be loaded. */
 function brokenRuntime(reason: Error): RemoteRuntime {
   const [near, far] = channel();
-  const host = new SessionHost({
-    load: () => loadNodeRuntime(() => Promise.reject(reason)),
-    describe: () => ({ version: "0", providers: [], devices: [] }),
-    threads: 3,
-  });
-  serveRequests(far, host);
+  serveRequests(far, new SessionHost(nodePlatform(() => Promise.reject(reason))));
   const client = new RequestClient(near);
   return new RemoteRuntime(() => client);
 }
@@ -45,17 +41,16 @@ describe("without onnxruntime-node", () => {
   const runtime = brokenRuntime(new Error("Cannot find package 'onnxruntime-node'"));
 
   it("names the remedy", async () => {
-    for (const promise of [runtime.createSession(incrementModel()), runtime.createState({})]) {
-      await expect(promise).rejects.toThrow(DeviceError);
-      await expect(promise).rejects.toThrow(
-        /Cannot find package.*npm install onnxruntime-node.*ONNXRUNTIME_NODE_INSTALL=skip/,
-      );
-    }
+    const promise = runtime.createSession(incrementModel());
+    await expect(promise).rejects.toThrow(DeviceError);
+    await expect(promise).rejects.toThrow(
+      /Cannot find package.*npm install onnxruntime-node.*ONNXRUNTIME_NODE_INSTALL=skip/,
+    );
   });
 
   it("still tells why no device is available", async () => {
     const info = await runtime.info();
-    expect(info).toMatchObject({ version: undefined, providers: [], threads: 3 });
+    expect(info).toMatchObject({ version: undefined, providers: [] });
     expect(info.devices).toHaveLength(3);
     for (const device of info.devices)
       expect(device).toMatchObject({ available: false, reason: /npm install/ });
@@ -64,9 +59,10 @@ describe("without onnxruntime-node", () => {
 
 describe("the host", () => {
   /** An ONNX Runtime that counts the sessions that are loaded. */
-  class CountingOrt implements OrtModule {
+  class CountingOrt implements NodeOrtModule {
     readonly Tensor = Tensor;
-    readonly env = {};
+    readonly env = { versions: { common: "0" } };
+    readonly listSupportedBackends = () => [{ name: "cpu", bundled: true }];
     loaded = 0;
     readonly InferenceSession = {
       create: async (model: Uint8Array): Promise<InferenceSession> => {
@@ -82,12 +78,7 @@ describe("the host", () => {
     };
   }
 
-  const hostOf = (ort: OrtModule) =>
-    new SessionHost({
-      load: async () => ort,
-      describe: () => ({ version: "0", providers: [], devices: [] }),
-      threads: 1,
-    });
+  const hostOf = (ort: NodeOrtModule) => new SessionHost(nodePlatform(async () => ort));
 
   it("releases sessions that are closed", async () => {
     const ort = new CountingOrt();
@@ -113,15 +104,14 @@ describe("requests", () => {
   it("carry errors over with their class", async () => {
     const [near, far] = channel();
     const errors: Error[] = [new ShapeError("a"), new OptionError("b"), new TypeError("c")];
-    const handlers = new SessionHost({
+    const host = new SessionHost({
+      ...nodePlatform(() => Promise.reject(new DeviceError("none"))),
       load: () => Promise.reject(errors.shift()!),
-      describe: () => ({ version: "0", providers: [], devices: [] }),
-      threads: 1,
     });
-    serveRequests(far, handlers);
+    serveRequests(far, host);
     const client = new RequestClient(near);
     const ask = () =>
-      client.call("createState", { values: {} }).then(
+      client.call("createSession", { model: incrementModel(), options: {} }).then(
         () => undefined,
         (reason: unknown) => reason as Error,
       );
@@ -135,21 +125,15 @@ describe("requests", () => {
   it("tell when the first is under way and when none is left", async () => {
     const [near, far] = channel();
     const log: string[] = [];
-    serveRequests(
-      far,
-      new SessionHost({
-        load: () => Promise.reject(new DeviceError("none")),
-        describe: () => ({ version: "0", providers: [], devices: [] }),
-        threads: 1,
-      }),
-    );
+    serveRequests(far, new SessionHost(nodePlatform(() => Promise.reject(new DeviceError("none")))));
     const client = new RequestClient(
       near,
       () => log.push("busy"),
       () => log.push("idle"),
     );
-    await Promise.all([client.call("info", null), client.call("info", null)]);
-    await client.call("info", null);
+    const ask = () => client.call("info", { devices: false });
+    await Promise.all([ask(), ask()]);
+    await ask();
     expect(log).toEqual(["busy", "idle", "busy", "idle"]);
   });
 });

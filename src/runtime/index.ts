@@ -1,0 +1,4 @@
+export { type CompileOptions, compile, Executable, type RunResult } from "./executable.js";
+export { defaultRuntime, provideRuntime } from "./provider.js";
+export { type RunOptions, release, run } from "./run.js";
+export * from "./types.js";

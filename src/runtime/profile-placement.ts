@@ -1,0 +1,49 @@
+import { FormatError } from "../base/errors.js";
+import type { Placement } from "./types.js";
+
+/** A node event of ONNX Runtime's profile (trace-event JSON). */
+interface NodeEvent {
+  readonly cat: string;
+  readonly name: string;
+  readonly args?: { readonly op_name?: string; readonly provider?: string };
+}
+
+/**
+ * Where nodes ran, from a profile: each has one event per run, `NAME_kernel_time`, with operator and execution provider.
+ * @throws FormatError for text that is no profile
+ */
+export function placementOfProfile(profile: string): Placement {
+  let events: unknown;
+  try {
+    events = JSON.parse(profile);
+  } catch (cause) {
+    throw new FormatError("the profile of ONNX Runtime is no JSON", { cause });
+  }
+  if (!Array.isArray(events)) throw new FormatError("the profile of ONNX Runtime is no list of events");
+  const nodes = new Map<string, { operator: string; provider: string }>();
+  for (const { cat, name, args } of events as NodeEvent[]) {
+    if (cat !== "Node" || args?.provider === undefined || args.op_name === undefined) continue;
+    nodes.set(`${args.provider} ${name}`, { operator: args.op_name, provider: args.provider });
+  }
+  return placementOf(nodes.values());
+}
+
+/** Counts of nodes by provider and operator. Copies between host and device count for themselves. */
+export function placementOf(
+  nodes: Iterable<{ readonly operator: string; readonly provider: string }>,
+): Placement {
+  const counts: Record<string, number> = {};
+  const onCpu: Record<string, number> = {};
+  let copies = 0;
+  for (const { operator, provider } of nodes) {
+    if (operator.startsWith("Memcpy")) {
+      copies++;
+      continue;
+    }
+    const device = provider.replace(/ExecutionProvider$/, "").toLowerCase();
+    counts[device] = (counts[device] ?? 0) + 1;
+    if (device === "cpu") onCpu[operator] = (onCpu[operator] ?? 0) + 1;
+  }
+  const all = Object.keys(counts).every((device) => device === "cpu");
+  return { nodes: counts, fallbacks: all ? {} : onCpu, copies };
+}

@@ -1,7 +1,7 @@
 import { ShapeError } from "../base/errors.js";
 import { formatShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import type { Variable } from "../graph/variable.js";
+import type { Initializer, Variable } from "../graph/variable.js";
 import { add, mul } from "../ops/arithmetic.js";
 import { batchMoments, batchNorm, batchNormTraining } from "../ops/normalize.js";
 import { reshape } from "../ops/shape.js";
@@ -15,6 +15,8 @@ export interface BatchNormOptions {
   readonly epsilon?: number;
   /** Share of the new value in the running statistics; 0.1 by default. */
   readonly momentum?: number;
+  /** Initial weight; 1 by default. */
+  readonly weightInitializer?: Initializer;
 }
 
 /**
@@ -30,9 +32,10 @@ export class BatchNorm extends Module {
   protected readonly epsilon: number;
   readonly #momentum: number;
 
-  constructor({ channels, epsilon = 1e-5, momentum = 0.1 }: BatchNormOptions) {
+  constructor(options: BatchNormOptions) {
     super();
-    this.weight = parameter([channels], constantValue(1));
+    const { channels, epsilon = 1e-5, momentum = 0.1, weightInitializer = constantValue(1) } = options;
+    this.weight = parameter([channels], weightInitializer);
     this.bias = parameter([channels], constantValue(0));
     this.runningMean = buffer([channels], constantValue(0));
     this.runningVar = buffer([channels], constantValue(1));

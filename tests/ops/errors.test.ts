@@ -206,7 +206,7 @@ describe("an error in a module", () => {
   it("names the module's path", () => {
     const net = new Sequential(new Block());
     expect(() => trace(net, { shape: [2, 4] })).toThrow(
-      "mul([2, 4], [3]): axis 1 is 4 and 3; sizes must be equal or 1 (in 0.gates.1)",
+      new ShapeError("mul([2, 4], [3]): axis 1 is 4 and 3; sizes must be equal or 1 (in 0.gates.1)"),
     );
   });
 

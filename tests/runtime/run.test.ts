@@ -154,9 +154,13 @@ describe("compile", () => {
   it("takes variables and updates of a function without a model", async () => {
     const scale = parameter([2], constantValue(3));
     const seen = buffer([2], constantValue(1));
+    const last = buffer([2], constantValue(0));
+    const decay = parameter([2], constantValue(0.5));
     const graph = trace(
       (x: Tensor) => {
-        update(seen, add(read(seen), x));
+        // One is not read, and one reads what no output does.
+        update(last, x);
+        update(seen, add(mul(read(seen), decay), x));
         return mul(x, scale);
       },
       { shape: [2] },
@@ -165,7 +169,12 @@ describe("compile", () => {
     const { outputs, updates } = await executable.run({ x: vector(1, 2) });
     await executable.close();
     expect(numbers(outputs.y!)).toEqual([3, 6]);
-    expect(Object.values(updates).map(numbers)).toEqual([[2, 3]]);
+    // Numbered in the order of their creation.
+    expect(Object.keys(updates)).toEqual(["variable2", "variable1"]);
+    expect(Object.values(updates).map(numbers)).toEqual([
+      [1, 2],
+      [1.5, 2.5],
+    ]);
   });
 });
 

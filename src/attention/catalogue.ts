@@ -28,10 +28,32 @@ import { SimAM } from "./channel-spatial/simam.js";
 import { StripPooling } from "./channel-spatial/strip-pooling.js";
 import { TripletAttention } from "./channel-spatial/triplet.js";
 import type { AnyAbout, Family, Mechanism, Options } from "./mechanism.js";
+import { DoubleAttention } from "./spatial/a2.js";
+import { AFNB } from "./spatial/afnb.js";
 import { APNB } from "./spatial/apnb.js";
+import { AttentionGate } from "./spatial/attention-gate.js";
 import { CrissCrossAttention } from "./spatial/ccnet.js";
 import { CSRA } from "./spatial/csra.js";
+import { DualAttention } from "./spatial/danet.js";
+import { DANetChannel } from "./spatial/danet-channel.js";
+import { DANetPosition } from "./spatial/danet-position.js";
+import { ExpectationMaximizationAttention } from "./spatial/ema.js";
+import { GatherExcite } from "./spatial/gather-excite.js";
+import { GlobalContext } from "./spatial/gc.js";
 import { GSoPPosition } from "./spatial/gsop-position.js";
+import { NonLocal } from "./spatial/non-local.js";
+import { PairwiseSelfAttention } from "./spatial/san-pairwise.js";
+import { PatchwiseSelfAttention } from "./spatial/san-patchwise.js";
+import { StandAloneSelfAttention } from "./spatial/sasa.js";
+import { SimplifiedNonLocal } from "./spatial/simplified-nl.js";
+import { SpatialPyramidGraphReasoning } from "./spatial/spygr.js";
+import { MultiHeadAttention } from "./transformer/mha.js";
+import { PositionalEncoding } from "./transformer/positional-encoding.js";
+import { QkvAttention } from "./transformer/qkv-attention.js";
+import { ScaledDotProductAttention } from "./transformer/sdpa.js";
+import { TransformerDecoderLayer } from "./transformer/transformer-decoder-layer.js";
+import { TransformerEncoderLayer } from "./transformer/transformer-encoder-layer.js";
+import { VisionTransformer } from "./transformer/vit.js";
 
 /** Every mechanism. */
 const classes = [
@@ -56,8 +78,17 @@ const classes = [
   SplitAttention,
   CoordinateAttention,
   ScaCnn,
+  NonLocal,
+  GlobalContext,
+  SimplifiedNonLocal,
+  DoubleAttention,
+  ExpectationMaximizationAttention,
   APNB,
+  AFNB,
   CrissCrossAttention,
+  DANetPosition,
+  DANetChannel,
+  DualAttention,
   CondConv,
   DynamicConv,
   Highway,
@@ -65,6 +96,19 @@ const classes = [
   SpSequenceNet,
   MixedPooling,
   StripPooling,
+  GatherExcite,
+  AttentionGate,
+  StandAloneSelfAttention,
+  PairwiseSelfAttention,
+  PatchwiseSelfAttention,
+  SpatialPyramidGraphReasoning,
+  ScaledDotProductAttention,
+  QkvAttention,
+  MultiHeadAttention,
+  PositionalEncoding,
+  TransformerEncoderLayer,
+  TransformerDecoderLayer,
+  VisionTransformer,
 ] as const;
 
 type MechanismClass = (typeof classes)[number];

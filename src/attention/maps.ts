@@ -12,7 +12,7 @@ export interface AttentionMap {
   readonly shape: readonly NamedSize[];
   /** Closed range of its values. */
   readonly range?: readonly [number, number];
-  /** Axes over which its values together sum to one. */
+  /** Axes over which its values together sum to one; negative ones count from the last. */
   readonly sumsToOne?: readonly number[];
   /** Path of the tap it comes from, below the mechanism's; by default the map's own name. */
   readonly tap?: string;

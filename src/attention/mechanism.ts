@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import type { HostTensor } from "../base/dtype.js";
+import type { DType, HostTensor } from "../base/dtype.js";
 import { OptionError } from "../base/errors.js";
 import { Module } from "../nn/module.js";
 import type { AttentionMap } from "./maps.js";
@@ -64,6 +64,8 @@ export interface MechanismExample<O> {
 export interface ExampleInput {
   /** Where the signature leaves the rank open. */
   readonly shape?: readonly NamedSize[];
+  /** Where the signature takes two; the first of them by default. */
+  readonly dtype?: DType;
   /** Where random values do not do. */
   readonly values?: (sizes: Sizes) => readonly number[];
 }

@@ -15,9 +15,9 @@ export interface ModelMap {
   readonly declaration: AttentionMap;
 }
 
-/** The attention maps of every mechanism in a network, in the order of its parts. */
+/** The attention maps of every mechanism in a network, in the order of its parts; one of a mechanism within another is the outer one's. */
 export function modelMaps(model: Model): ModelMap[] {
-  return [...modelParts(model)].flatMap(([part, module]) => {
+  const maps = [...modelParts(model)].flatMap(([part, module]) => {
     if (!(part instanceof Mechanism)) return [];
     const { about } = part.constructor as unknown as AnyMechanismClass;
     return Object.entries(about.maps(part.options as never)).map(([name, declaration]) => ({
@@ -28,4 +28,5 @@ export function modelMaps(model: Model): ModelMap[] {
       declaration,
     }));
   });
+  return maps.filter(({ tap }, index) => maps.findIndex((other) => other.tap === tap) === index);
 }

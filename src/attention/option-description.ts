@@ -53,6 +53,7 @@ interface Definition {
   readonly maximum?: number;
   readonly length?: number;
   readonly error?: (issue: object) => unknown;
+  readonly path?: readonly PropertyKey[];
 }
 
 interface Schema {
@@ -79,6 +80,21 @@ export function describeOptions(schema: z.ZodMiniObject): OptionDescription[] {
       inner = def.innerType;
     }
     return { name, type: describeType(inner), required, nullable, ...fallback };
+  });
+}
+
+/** A rule between options. */
+export interface OptionRule {
+  /** Option at which it is reported; undefined where it is about all. */
+  readonly option: string | undefined;
+  readonly rule: string;
+}
+
+/** The rules between options of a mechanism, as they stand in errors. */
+export function describeRules(schema: z.ZodMiniObject): OptionRule[] {
+  return (definition(schema).checks ?? []).map(definition).flatMap((check) => {
+    const option = check.path?.[0];
+    return ruleOf(check).map((rule) => ({ option: typeof option === "string" ? option : undefined, rule }));
   });
 }
 

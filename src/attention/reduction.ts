@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { roundToDivisor } from "./divisor.js";
 
 /** Options of a mechanism that works on fewer channels. */
 export interface ReductionOptions {
@@ -9,6 +10,21 @@ export interface ReductionOptions {
 /** Number of reduced channels: floor(channels / reduction). */
 export function reducedWidth({ channels, reduction }: ReductionOptions): number {
   return Math.floor(channels / reduction);
+}
+
+/** Number of reduced channels: as given, or channels / reduction rounded, halves up, at least 1. */
+export function roundedWidth(
+  options: ReductionOptions & { readonly reducedChannels?: number | null | undefined },
+): number {
+  return options.reducedChannels ?? roundToDivisor(options.channels / options.reduction, 1);
+}
+
+/** Number of inner channels: as given, or half the channels, at least 1. */
+export function innerWidth(options: {
+  readonly channels: number;
+  readonly innerChannels?: number | null | undefined;
+}): number {
+  return options.innerChannels ?? Math.max(1, Math.floor(options.channels / 2));
 }
 
 /** Check of options that refuses a reduction that leaves no channel. */

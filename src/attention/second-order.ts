@@ -1,8 +1,8 @@
 import type { Tensor } from "../graph/tensor.js";
-import type { Initializer, Variable } from "../graph/variable.js";
+import type { Variable } from "../graph/variable.js";
 import { Conv2d } from "../nn/conv.js";
 import { Module } from "../nn/module.js";
-import { defaultInitializer, normal, parameter } from "../nn/variables.js";
+import { defaultInitializer, kaimingNormal, parameter } from "../nn/variables.js";
 import { add, mul, sub } from "../ops/arithmetic.js";
 import { matmul, swapLast } from "../ops/matmul.js";
 import { perChannel } from "../ops/normalize.js";
@@ -28,11 +28,6 @@ export function positionStatistics(p: Tensor): Tensor {
   return mul(add(covariance(positions), uncentered), ratio);
 }
 
-/** Normal with deviation sqrt(2 / fanOut). He, Zhang, Ren, Sun: Delving Deep into Rectifiers, ICCV 2015, arXiv:1502.01852. */
-function fanOutNormal(fanOut: number): Initializer {
-  return normal(Math.sqrt(2 / fanOut));
-}
-
 /** 1x1 convolution with bias; weights start normal with deviation sqrt(2 / fanOut), the bias as in PyTorch. */
 export function fanOutConv(options: {
   readonly inChannels: number;
@@ -42,7 +37,7 @@ export function fanOutConv(options: {
   return new Conv2d({
     ...options,
     kernel: 1,
-    initializer: fanOutNormal(options.outChannels),
+    initializer: kaimingNormal(options.outChannels),
     biasInitializer: defaultInitializer(options.inChannels),
   });
 }
@@ -58,7 +53,7 @@ export class RowConv extends Module {
 
   constructor({ rows }: { readonly rows: number }) {
     super();
-    this.weight = parameter([4 * rows, 1, rows, 1], fanOutNormal(4 * rows * rows));
+    this.weight = parameter([4 * rows, 1, rows, 1], kaimingNormal(4 * rows * rows));
     this.bias = parameter([4 * rows], defaultInitializer(rows));
   }
 

@@ -8,7 +8,10 @@ import { anyAxes, type NamedSize, namesIn, resolveSize } from "./sizes.js";
 export interface CallInput {
   /** One size an axis; `"..."` stands for any number of axes. */
   readonly shape: readonly NamedSize[];
+  /** float32 by default. */
   readonly dtype?: DType;
+  /** Another dtype that is taken as well. */
+  readonly otherDType?: DType;
   readonly optional?: boolean;
   /** Closed range of int64 values, checked before a run. */
   readonly range?: readonly [NamedSize, NamedSize];
@@ -43,17 +46,19 @@ export function checkArgument(call: string, signature: CallSignature, argument: 
   const found = new Map<string, Tensor>();
   const sizes: Record<string, Size> = {};
   const refuse = (name: string, what: string) => {
-    const { shape, dtype = "float32" } = signature.inputs[name]!;
-    throw new ShapeError(`${call}: input ${name} must be ${dtype} [${shape.join(", ")}], found ${what}`);
+    const { shape } = signature.inputs[name]!;
+    const dtypes = dtypesOf(signature.inputs[name]!).join(" or ");
+    throw new ShapeError(`${call}: input ${name} must be ${dtypes} [${shape.join(", ")}], found ${what}`);
   };
-  for (const [name, { shape, dtype = "float32", optional }] of Object.entries(signature.inputs)) {
+  for (const [name, declared] of Object.entries(signature.inputs)) {
     const tensor = given[name];
-    if (tensor === undefined && optional) continue;
+    if (tensor === undefined && declared.optional) continue;
     if (!(tensor instanceof Tensor)) {
       refuse(name, tensor === undefined || tensor === null ? "none" : typeof tensor);
     } else {
       found.set(name, tensor);
-      if (tensor.dtype !== dtype || !matches(shape, tensor.shape, sizes)) refuse(name, describe(tensor));
+      const fits = dtypesOf(declared).includes(tensor.dtype) && matches(declared.shape, tensor.shape, sizes);
+      if (!fits) refuse(name, describe(tensor));
     }
   }
   // Sums and products of sizes, when all names are known.
@@ -61,6 +66,11 @@ export function checkArgument(call: string, signature: CallSignature, argument: 
     const { shape } = signature.inputs[name]!;
     if (!matches(shape, tensor.shape, sizes, true)) refuse(name, describe(tensor));
   }
+}
+
+/** What an input's dtype may be. */
+export function dtypesOf({ dtype = "float32", otherDType }: CallInput): readonly DType[] {
+  return otherDType ? [dtype, otherDType] : [dtype];
 }
 
 function describe({ dtype, shape }: Tensor): string {

@@ -50,6 +50,8 @@ export interface OperatorDefinition<I extends readonly (Tensor | undefined)[], A
   readonly broadcasts?: true;
   /** Computed element by element: its gradient rule takes cotangents in which an axis is still to be stretched. */
   readonly elementwise?: true;
+  /** The result is the first operand's memory under another shape. */
+  readonly view?: true;
   /** Multiply-accumulates of products and convolutions; 0 for everything else. */
   readonly macs: 0 | ((call: Call<I, A> & { output: Tensor }) => number);
   /** Inputs for the generic tests. */

@@ -2,6 +2,8 @@ export * from "./batch-norm.js";
 export * from "./conv.js";
 export * from "./conv-norm.js";
 export * from "./dropout.js";
+export * from "./embedding.js";
+export * from "./layer-norm.js";
 export * from "./linear.js";
 export * from "./masked-batch-norm.js";
 export * from "./module.js";

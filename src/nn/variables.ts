@@ -14,9 +14,17 @@ export function uniform(bound: number): Initializer {
   return (out, { seed, path }) => fillUniform(out, { seed, stream: path, step: 0 }, -bound, bound);
 }
 
-/** Normal with the given standard deviation, drawn by seed and path. */
-export function normal(deviation: number): Initializer {
-  return (out, { seed, path }) => fillNormal(out, { seed, stream: path, step: 0 }, 0, deviation);
+/** Normal with the given standard deviation and mean, drawn by seed and path. */
+export function normal(deviation: number, mean = 0): Initializer {
+  return (out, { seed, path }) => fillNormal(out, { seed, stream: path, step: 0 }, mean, deviation);
+}
+
+/**
+ * Normal with deviation sqrt(2 / fan), fan of the inputs or outputs of a layer, which keeps the variance through ReLU.
+ * He, Zhang, Ren, Sun: Delving Deep into Rectifiers, ICCV 2015, arXiv:1502.01852.
+ */
+export function kaimingNormal(fan: number): Initializer {
+  return normal(Math.sqrt(2 / fan));
 }
 
 /** PyTorch's default for weights and biases of linear and convolution layers: uniform in ±1/sqrt(fanIn). */

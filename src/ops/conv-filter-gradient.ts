@@ -1,5 +1,6 @@
 import { elementCount } from "../base/dtype.js";
 import type { Emitter } from "../graph/emitter.js";
+import { convNode } from "./conv-node.js";
 import { reduceNode, reshapeNode, sliceNode, transposeNode } from "./nodes.js";
 import { kernelExtent, type Window } from "./window.js";
 
@@ -154,13 +155,12 @@ function channelsAsBatch(
     ...input.slice(2),
   ]);
   const kernels = transposeNode(emit, dy, [1, 0, ...axes.map((axis) => axis + 2)]);
-  const all = emit.node("Conv", [image, kernels], {
-    kernel_shape: { ints: output.slice(2) },
-    strides: { ints: window.dilation },
-    pads: { ints: padding },
-    dilations: { ints: window.stride },
-    group: { int: groups },
-  });
+  const all = convNode(
+    emit,
+    [image, kernels],
+    { input: input.slice(2), weight: [filters, samples, ...output.slice(2)] },
+    { stride: window.dilation, padding, dilation: window.stride, groups },
+  );
   return transposeNode(emit, reshapeNode(emit, all, [perGroup, filters, ...window.kernel]), [
     1,
     0,

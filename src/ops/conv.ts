@@ -1,22 +1,17 @@
 import { elementCount } from "../base/dtype.js";
 import { ShapeError } from "../base/errors.js";
-import type { OnnxAttributes } from "../graph/emitter.js";
 import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { emitFilterGradient } from "./conv-filter-gradient.js";
+import { type ConvWindow, convNode, convNodeAttributes, spreadConv } from "./conv-node.js";
 import { reshapeNode, sliceNode, transposeNode } from "./nodes.js";
 import { sum } from "./reduce.js";
-import { kernelExtent, normalizeWindow, type Window, type WindowAttributes, windowCounts } from "./window.js";
+import { kernelExtent, normalizeWindow, type WindowAttributes, windowCounts } from "./window.js";
 
 /** Attributes of a convolution; `groups` splits the channels. */
 export interface ConvAttributes extends WindowAttributes {
   readonly groups?: number;
-}
-
-/** Convolution attributes in canonical form. */
-export interface ConvWindow extends Window {
-  readonly groups: number;
 }
 
 /** Attributes of a transposed convolution; `outputSize` are the spatial sizes of its result. */
@@ -53,17 +48,6 @@ function divideChannels(channels: number, groups: number, what: string): number 
   return channels / groups;
 }
 
-/** Attributes of an ONNX Conv. */
-export function convNodeAttributes(kernel: readonly number[], window: ConvWindow): OnnxAttributes {
-  return {
-    kernel_shape: { ints: kernel },
-    strides: { ints: window.stride },
-    pads: { ints: window.padding },
-    dilations: { ints: window.dilation },
-    group: { int: window.groups },
-  };
-}
-
 /** Multiply-accumulates: each value on the small side meets the whole kernel of its group. */
 function convMacs(positions: Tensor, weight: Tensor): number {
   return (
@@ -90,8 +74,13 @@ export const conv: Op<[x: Tensor, weight: Tensor, bias?: Tensor], ConvAttributes
     const counts = windowCounts(spatialSizes(x), spatialSizes(weight), window);
     return { shape: [x.shape[0]!, weight.size(0), ...counts], dtype: "float32" };
   },
-  onnx: (emit, operands, { inputs: [, weight], attributes }) =>
-    emit.node("Conv", operands, convNodeAttributes(spatialSizes(weight), attributes as ConvWindow)),
+  onnx: (emit, operands, { inputs: [x, weight], attributes }) =>
+    convNode(
+      emit,
+      operands,
+      { input: spatialSizes(x), weight: concreteShape(weight.shape) },
+      attributes as ConvWindow,
+    ),
   gradient: ({ inputs: [x, weight, bias], attributes, cotangent: dy }) => [
     () => convTranspose(dy, weight, { ...attributes, outputSize: spatialSizes(x) }),
     () => convFilterGradient(x, dy, { ...attributes, kernel: spatialSizes(weight) }),
@@ -129,6 +118,10 @@ export const conv: Op<[x: Tensor, weight: Tensor, bias?: Tensor], ConvAttributes
         [2, 2, 2, 2, 2],
       ],
       attributes: { padding: 1 },
+    },
+    {
+      inputs: [[2, 4, 4, 3, 2], [4, 2, 2, 2, 2], [4]],
+      attributes: { groups: 2, stride: [2, 1, 1], padding: [1, 1, 0, 0, 1, 0], dilation: [2, 1, 1] },
     },
     {
       inputs: [
@@ -172,12 +165,18 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
       const axes = kernel.length;
       const extents = kernel.map((size, axis) => kernelExtent(size, window.dilation[axis]!));
       const mirrored = window.padding.map((count, side) => extents[side % axes]! - 1 - count);
+      const [outputs, perGroup] = [weight.size(0), weight.size(1)];
+      const { groups } = window;
+      const sizes = {
+        input: spatialSizes(input),
+        weight: [groups * perGroup, outputs / groups, ...kernel],
+      };
       if (window.stride.every((step) => step === 1) && mirrored.every((count) => count >= 0)) {
-        return emit.node(
-          "Conv",
-          [x!, mirrorFilters()],
-          convNodeAttributes(kernel, { ...window, padding: mirrored }),
-        );
+        return convNode(emit, [x!, mirrorFilters()], sizes, { ...window, padding: mirrored });
+      }
+      // ONNX Runtime's WebGPU kernel refuses three axes when it runs.
+      if (emit.target.kind === "webgpu" && axes === 3) {
+        return spreadConv(emit, [x!, mirrorFilters()], sizes, window);
       }
       const extra = window.outputSize.map((size, axis) => {
         const reached = (input.size(axis + 2) - 1) * window.stride[axis]! + extents[axis]!;
@@ -190,8 +189,6 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
 
       /** [K, C/g, ...] -> [C, K/g, ...] with every spatial axis reversed. */
       function mirrorFilters(): string {
-        const [outputs, perGroup] = [weight.size(0), weight.size(1)];
-        const { groups } = window;
         const spatial = kernel.map((_, axis) => axis);
         const reversed = kernel.some((size) => size > 1)
           ? sliceNode(emit, w!, {
@@ -243,6 +240,20 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
           [2, 2, 2],
         ],
         attributes: { stride: 3, outputSize: [9] },
+      },
+      {
+        inputs: [
+          [2, 4, 2, 3, 2],
+          [4, 1, 2, 2, 1],
+        ],
+        attributes: { groups: 2, stride: [2, 1, 3], padding: [1, 0, 0, 0, 1, 0], outputSize: [4, 3, 4] },
+      },
+      {
+        inputs: [
+          [1, 2, 2, 2, 2],
+          [2, 2, 3, 2, 2],
+        ],
+        attributes: { stride: 2, padding: 1, outputSize: [3, 3, 2] },
       },
     ],
   },
@@ -342,6 +353,13 @@ export const convFilterGradient: Op<[x: Tensor, dy: Tensor], ConvFilterGradientA
           [1, 2, 4, 4, 3],
         ],
         attributes: { kernel: [2, 2, 2], padding: 1 },
+      },
+      {
+        inputs: [
+          [2, 4, 4, 2, 2],
+          [2, 2, 2, 2, 2],
+        ],
+        attributes: { kernel: [2, 1, 2], groups: 2, stride: [2, 1, 1], padding: [0, 0, 1, 0, 0, 0] },
       },
       {
         inputs: [

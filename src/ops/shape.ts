@@ -56,6 +56,7 @@ export const reshape: Op<Unary, { shape: readonly Size[] }> = defineOp("reshape"
           shape.map((size) => (typeof size === "number" ? size : -1)),
         ),
   gradient: ({ inputs: [x], cotangent: dy }) => [() => reshape(dy, { shape: x.shape })],
+  view: true,
   macs: 0,
   samples: [
     { inputs: [[2, 3, 4]], attributes: { shape: [6, -1] } },

@@ -7,6 +7,7 @@ import {
   type OptionDescription,
   type OptionType,
 } from "../../src/attention/option-description.js";
+import { dtypesOf } from "../../src/attention/signature.js";
 import { resolveShape, type Sizes } from "../../src/attention/sizes.js";
 import { elementCount, type HostTensor } from "../../src/base/dtype.js";
 import { OptionError, ShapeError } from "../../src/base/errors.js";
@@ -352,8 +353,9 @@ function expectDescent(over: string, result: StepResult | undefined): void {
 /** Inputs of another rank, dtype, or fixed size. */
 function wrongTypes(trial: Trial, types: Readonly<Record<string, InputType>>): [string, InputType][] {
   return Object.entries(types).flatMap(([name, { shape, dtype = "float32" }]) => {
-    const declared = trial.signature.inputs[name]!.shape;
-    const other = dtype === "float32" ? "int64" : "float32";
+    const { shape: declared } = trial.signature.inputs[name]!;
+    const taken = dtypesOf(trial.signature.inputs[name]!);
+    const other = (["float32", "int64"] as const).find((candidate) => !taken.includes(candidate))!;
     const wrong: InputType[] = [{ shape, dtype: other }];
     if (!declared.includes("...")) {
       wrong.push({ shape: [...shape, 1], dtype });
@@ -382,7 +384,7 @@ function sums({ shape, data }: HostTensor, axes: readonly number[]): number[] {
   const strides = shape.map((_, axis) => elementCount(shape.slice(axis + 1)));
   for (const [at, value] of data.entries()) {
     const place = strides.map((stride, axis) => Math.floor(at / stride) % shape[axis]!);
-    const key = place.filter((_, axis) => !axes.includes(axis)).join();
+    const key = place.filter((_, axis) => !axes.includes(axis) && !axes.includes(axis - shape.length)).join();
     totals.set(key, (totals.get(key) ?? 0) + Number(value));
   }
   return [...totals.values()];

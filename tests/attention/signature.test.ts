@@ -10,6 +10,7 @@ const attention: CallSignature = {
     query: { shape: ["batch", "queries", 8] },
     key: { shape: ["batch", "keys", 8] },
     map: { shape: ["batch", "queries*keys"], optional: true },
+    mask: { shape: ["..."], dtype: "bool", otherDType: "float32", optional: true },
     lengths: { shape: ["batch"], dtype: "int64", optional: true, range: [1, "keys"] },
   },
   outputs: { y: ["batch", "queries", 8] },
@@ -21,6 +22,8 @@ describe("checking a call's arguments", () => {
   it("accepts what fits", () => {
     checkArgument("X.forward", attention, { query, key });
     checkArgument("X.forward", attention, { query, key, map: input("map", [batch, 24]) });
+    checkArgument("X.forward", attention, { query, key, mask: input("mask", [4, 6], "bool") });
+    checkArgument("X.forward", attention, { query, key, mask: input("mask", [4, 6]) });
   });
 
   it.each([
@@ -39,14 +42,19 @@ describe("checking a call's arguments", () => {
       { query, key, lengths: input("lengths", [batch]) },
       "input lengths must be int64 [batch], found float32 [batch]",
     ],
+    [
+      "a dtype that is neither of two",
+      { query, key, mask: input("mask", [4, 6], "int64") },
+      "input mask must be bool or float32 [...], found int64 [4, 6]",
+    ],
     ["a missing input", { query }, "input key must be float32 [batch, keys, 8], found none"],
     [
       "an unknown input",
       { query, key, keys: key },
-      "has no input keys; its inputs are query, key, map, lengths",
+      "has no input keys; its inputs are query, key, map, mask, lengths",
     ],
-    ["a tensor alone", query, "takes one object of query, key, map, lengths, found a tensor"],
-    ["no argument", undefined, "takes one object of query, key, map, lengths, found none"],
+    ["a tensor alone", query, "takes one object of query, key, map, mask, lengths, found a tensor"],
+    ["no argument", undefined, "takes one object of query, key, map, mask, lengths, found none"],
     ["a number", { query, key: 3 }, "found number"],
   ])("refuses %s", (_what, argument, message) => {
     const check = () => checkArgument("X.forward", attention, argument);

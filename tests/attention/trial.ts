@@ -1,6 +1,6 @@
 import type { AnyMechanismClass } from "../../src/attention/catalogue.js";
 import type { ExampleInput, Mechanism } from "../../src/attention/mechanism.js";
-import { type CallSignature, callArgument } from "../../src/attention/signature.js";
+import { type CallSignature, callArgument, dtypesOf } from "../../src/attention/signature.js";
 import { anyAxes, type NamedSize, resolveShape, resolveSize, type Sizes } from "../../src/attention/sizes.js";
 import { elementCount, type HostTensor, hostArray } from "../../src/base/dtype.js";
 import { fillNormal, fillUniform, randomInteger } from "../../src/base/random.js";
@@ -65,10 +65,10 @@ export function build(type: AnyMechanismClass, options: unknown): Mechanism {
 /** Types of the inputs that the trial gives; with a symbolic batch if `sizes.batch` is one. */
 export function typesOf(trial: Trial, sizes: Readonly<Record<string, Size>>): Record<string, InputType> {
   return Object.fromEntries(
-    Object.entries(trial.inputs).map(([name, { shape }]) => {
+    Object.entries(trial.inputs).map(([name, { shape, dtype }]) => {
       const declared = trial.signature.inputs[name]!;
       const axes = shape ?? declared.shape.filter((size) => size !== anyAxes);
-      return [name, { shape: resolveShape(axes, sizes), dtype: declared.dtype ?? "float32" }];
+      return [name, { shape: resolveShape(axes, sizes), dtype: dtype ?? dtypesOf(declared)[0]! }];
     }),
   );
 }

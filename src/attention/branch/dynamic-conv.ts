@@ -4,7 +4,7 @@ import type { Tensor } from "../../graph/tensor.js";
 import type { Variable } from "../../graph/variable.js";
 import { Conv2d } from "../../nn/conv.js";
 import { Module } from "../../nn/module.js";
-import { buffer, constantValue, normal, parameter, uniform } from "../../nn/variables.js";
+import { buffer, constantValue, kaimingNormal, parameter, uniform } from "../../nn/variables.js";
 import { relu } from "../../ops/activation.js";
 import { div } from "../../ops/arithmetic.js";
 import { softmax } from "../../ops/normalize.js";
@@ -47,7 +47,7 @@ class KernelAttention extends Module {
         outChannels,
         kernel: 1,
         bias,
-        initializer: normal(Math.sqrt(2 / outChannels)),
+        initializer: kaimingNormal(outChannels),
         biasInitializer: constantValue(0),
       });
     this.fc1 = layer(channels, hidden, false);

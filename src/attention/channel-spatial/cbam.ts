@@ -7,19 +7,9 @@ import { relu, sigmoid } from "../../ops/activation.js";
 import { add, mul } from "../../ops/arithmetic.js";
 import { max, mean } from "../../ops/reduce.js";
 import { concat } from "../../ops/shape.js";
-import { roundToDivisor } from "../divisor.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { flag, oddSize, optional, positive, size } from "../options.js";
-
-interface HiddenOptions {
-  readonly channels: number;
-  readonly reduction: number;
-  readonly reducedChannels?: number | null | undefined;
-}
-
-function hiddenWidth({ channels, reduction, reducedChannels }: HiddenOptions): number {
-  return reducedChannels ?? roundToDivisor(channels / reduction, 1);
-}
+import { roundedWidth } from "../reduction.js";
 
 /** Channel gate: one MLP sees the mean and the maximum over pixels; section 3.1, eq. 2. */
 class ChannelGate extends Module {
@@ -111,11 +101,11 @@ export class CBAM extends mechanism({
     },
   }),
   parameters: (options) => {
-    const [c, h, k] = [options.channels, hiddenWidth(options), options.kernelSize];
+    const [c, h, k] = [options.channels, roundedWidth(options), options.kernelSize];
     return 2 * c * h + (options.mlpBias ? h + c : 0) + 2 * k * k + (options.spatialNorm ? 2 : 1);
   },
   macs: (options, { batch = 1, height = 1, width = 1 }) => {
-    const mlp = 4 * options.channels * hiddenWidth(options);
+    const mlp = 4 * options.channels * roundedWidth(options);
     return batch * (mlp + 2 * options.kernelSize ** 2 * height * width);
   },
   refused: [{ channels: 0 }, { reduction: 0 }, { reducedChannels: 0 }, { kernelSize: 4 }, { kernelSize: 0 }],
@@ -148,7 +138,7 @@ export class CBAM extends mechanism({
   constructor(options: Options<typeof CBAM>) {
     super(options);
     const { channels, mlpBias, kernelSize, spatialNorm } = this.options;
-    this.channel = new ChannelGate({ channels, hidden: hiddenWidth(this.options), bias: mlpBias });
+    this.channel = new ChannelGate({ channels, hidden: roundedWidth(this.options), bias: mlpBias });
     this.spatial = new SpatialGate({ kernel: kernelSize, norm: spatialNorm });
   }
 

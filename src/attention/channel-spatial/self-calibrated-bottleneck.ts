@@ -3,7 +3,7 @@ import { BatchNorm } from "../../nn/batch-norm.js";
 import { Conv2d } from "../../nn/conv.js";
 import type { ConvNorm } from "../../nn/conv-norm.js";
 import { Module } from "../../nn/module.js";
-import { normal } from "../../nn/variables.js";
+import { kaimingNormal } from "../../nn/variables.js";
 import { relu } from "../../ops/activation.js";
 import { add } from "../../ops/arithmetic.js";
 import { averagePool } from "../../ops/average-pool.js";
@@ -112,6 +112,6 @@ export class SelfCalibratedBottleneck extends Module {
 }
 
 function pointwise(inChannels: number, outChannels: number): Conv2d {
-  const initializer = normal(Math.sqrt(2 / outChannels));
+  const initializer = kaimingNormal(outChannels);
   return new Conv2d({ inChannels, outChannels, kernel: 1, bias: false, initializer });
 }

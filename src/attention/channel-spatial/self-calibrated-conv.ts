@@ -3,7 +3,7 @@ import { formatShape } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { ConvNorm } from "../../nn/conv-norm.js";
 import { Module } from "../../nn/module.js";
-import { normal } from "../../nn/variables.js";
+import { kaimingNormal } from "../../nn/variables.js";
 import { sigmoid } from "../../ops/activation.js";
 import { add, mul } from "../../ops/arithmetic.js";
 import { averagePool } from "../../ops/average-pool.js";
@@ -31,7 +31,7 @@ export function fanOutConvNorm(options: {
   return new ConvNorm({
     ...options,
     padding: kernel === 3 ? dilation : 0,
-    initializer: normal(Math.sqrt(2 / (outChannels * kernel ** 2))),
+    initializer: kaimingNormal(outChannels * kernel ** 2),
   });
 }
 

@@ -5,25 +5,10 @@ import { Conv2d } from "../../nn/conv.js";
 import { Dropout } from "../../nn/dropout.js";
 import { constantValue } from "../../nn/variables.js";
 import { relu } from "../../ops/activation.js";
-import { mul } from "../../ops/arithmetic.js";
-import { matmul, swapLast } from "../../ops/matmul.js";
-import { softmax } from "../../ops/normalize.js";
-import { adaptiveAveragePool2d } from "../../ops/pool.js";
-import { concat, reshape } from "../../ops/shape.js";
+import { concat } from "../../ops/shape.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { dropRate, size } from "../options.js";
-
-/** Average pooling to several grids, flattened and joined: [N, C, H, W] -> [N, C, S], S = sum of s^2. */
-function pyramidPool(x: Tensor, poolSizes: readonly number[]): Tensor {
-  const grids = poolSizes.map((s) =>
-    reshape(adaptiveAveragePool2d(x, [s, s]), { shape: [-1, x.size(1), s * s] }),
-  );
-  return concat(grids, { axis: 2 });
-}
-
-function keyCount(poolSizes: readonly number[]): number {
-  return poolSizes.reduce((total, s) => total + s * s, 0);
-}
+import { gatherRegions, poolSizes, regionAttention, regionCount, regionMap } from "../regions.js";
 
 /**
  * Asymmetric pyramid non-local block: every pixel attends to a few averaged regions instead of to every pixel.
@@ -44,23 +29,17 @@ export class APNB extends mechanism({
     channels: size,
     keyChannels: z._default(size, 256),
     valueChannels: z._default(size, 256),
-    poolSizes: z._default(z.array(size).check(z.minLength(1)), [1, 3, 6, 8]),
+    poolSizes,
     dropout: z._default(dropRate, 0.05),
   }),
-  maps: ({ poolSizes }) => ({
-    attention: {
-      kind: "tokens",
-      shape: ["batch", "height*width", keyCount(poolSizes)],
-      range: [0, 1],
-      sumsToOne: [2],
-    },
-  }),
+  maps: (options) => ({ attention: regionMap(options.poolSizes) }),
   parameters: ({ channels: c, keyChannels: k, valueChannels: v }) =>
     c * k + 3 * k + (c * v + v) + (v * c + c) + (2 * c * c + c) + 2 * c,
-  macs: (
-    { channels: c, keyChannels: k, valueChannels: v, poolSizes },
-    { batch = 1, height = 1, width = 1 },
-  ) => batch * height * width * (c * k + 2 * c * v + keyCount(poolSizes) * (k + v) + 2 * c * c),
+  macs: (options, { batch = 1, height = 1, width = 1 }) => {
+    const { channels: c, keyChannels: k, valueChannels: v } = options;
+    const products = regionCount(options.poolSizes) * (k + v);
+    return batch * height * width * (c * k + 2 * c * v + products + 2 * c * c);
+  },
   refused: [
     { channels: 0 },
     { keyChannels: 0 },
@@ -117,15 +96,11 @@ export class APNB extends mechanism({
 
   /** @param x [N, C, H, W]  @returns [N, C, H, W] */
   forward(x: Tensor): Tensor {
-    const { keyChannels: k, valueChannels: v, poolSizes } = this.options;
-    const [height, width] = [x.size(2), x.size(3)];
+    const sizes = this.options.poolSizes;
     const features = this.#features(x); // [N, k, H, W]
-    const query = swapLast(reshape(features, { shape: [-1, k, height * width] })); // [N, P, k]
-    const scores = mul(matmul(query, pyramidPool(features, poolSizes)), k ** -0.5); // [N, P, S]
-    const attention = this.tap("attention", softmax(scores, { axis: 2 }));
-    const value = pyramidPool(this.valueConv.forward(x), poolSizes); // [N, v, S]
-    const gathered = swapLast(matmul(attention, swapLast(value))); // [N, v, P]
-    const context = this.contextConv.forward(reshape(gathered, { shape: [-1, v, height, width] })); // [N, C, H, W]
+    const attention = this.tap("attention", regionAttention(features, features, sizes)); // [N, P, S]
+    const gathered = gatherRegions(attention, this.valueConv.forward(x), { sizes, like: x }); // [N, v, H, W]
+    const context = this.contextConv.forward(gathered); // [N, C, H, W]
     const merged = this.outConv.forward(concat([context, x], { axis: 1 }));
     return this.drop.forward(relu(this.outNorm.forward(merged)));
   }

@@ -36,6 +36,9 @@ export function checkDeviceRequest(where: string, request: string): DeviceReques
   return request as DeviceRequest;
 }
 
+/** Newest operator set for which WebGPU has every kernel that it has at all: grid sampling ends there. */
+const webGpuOpset = 19;
+
 /** True for devices whose tensors can stay in the device's own memory between runs. */
 export function hasDeviceMemory(device: DeviceName): boolean {
   return device === "webgpu";
@@ -48,7 +51,7 @@ export function sessionTarget(device: DeviceName): Target {
     case "wasm":
       return { kind: "cpu", opset: sessionOpset };
     case "webgpu":
-      return { kind: "webgpu", opset: sessionOpset };
+      return { kind: "webgpu", opset: webGpuOpset };
     case "cuda":
       return { kind: "portable", opset: sessionOpset };
   }

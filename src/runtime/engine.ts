@@ -58,6 +58,14 @@ export class Engine {
     return tensor.location === "gpu-buffer" ? new DeviceTensor(this, tensor) : toHostTensor(tensor);
   }
 
+  /**
+   * Opens WebGPU and leaves it open: it ends with its last session, and with it the shaders that were compiled and the memory of the
+   * tensors that are left, whose release would end the process.
+   */
+  async keepDevice(): Promise<void> {
+    await this.#copySession("float32", 1, "gpu-buffer");
+  }
+
   /** A copy in the memory of the WebGPU device. */
   async upload(value: HostTensor): Promise<DeviceTensor> {
     return new DeviceTensor(this, await this.#copy(this.tensor(value), "gpu-buffer"));
@@ -70,20 +78,25 @@ export class Engine {
 
   async #copy(tensor: Tensor, location: "cpu" | "gpu-buffer"): Promise<Tensor> {
     const dtype = dtypeOfOrt("a tensor", tensor.type);
-    const key = `${dtype} ${tensor.dims.length} ${location}`;
     return guarded("a copy between host and device", async () => {
-      let session = this.#copying.get(key);
-      if (session === undefined) {
-        session = await this.ort.InferenceSession.create(identityModel(dtype, tensor.dims.length), {
-          executionProviders: [deviceProvider("webgpu")],
-          preferredOutputLocation: { [names.output]: location },
-          logSeverityLevel: 4,
-        });
-        this.#copying.set(key, session);
-      }
+      const session = await this.#copySession(dtype, tensor.dims.length, location);
       const results = await session.run({ [names.input]: tensor });
       return results[names.output] as Tensor;
     });
+  }
+
+  async #copySession(dtype: DType, rank: number, location: "cpu" | "gpu-buffer"): Promise<InferenceSession> {
+    const key = `${dtype} ${rank} ${location}`;
+    let session = this.#copying.get(key);
+    if (session === undefined) {
+      session = await this.ort.InferenceSession.create(identityModel(dtype, rank), {
+        executionProviders: [deviceProvider("webgpu")],
+        preferredOutputLocation: { [names.output]: location },
+        logSeverityLevel: 4,
+      });
+      this.#copying.set(key, session);
+    }
+    return session;
   }
 }
 

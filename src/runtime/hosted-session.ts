@@ -22,6 +22,8 @@ export class HostedSession {
   readonly inputs: ReadonlyMap<string, TensorInfo>;
   readonly outputs: ReadonlyMap<string, TensorInfo>;
   readonly session: InferenceSession;
+  /** Outputs have places of their own; ONNX Runtime then gives all of them or none. */
+  readonly #bindsOutputs: boolean;
   readonly #recorder: PlacementRecorder | undefined;
   #placement: Placement | undefined;
   #hasRun = false;
@@ -36,6 +38,7 @@ export class HostedSession {
     placedOn: DeviceChoice;
     profile: string | undefined;
     recorder: PlacementRecorder | undefined;
+    bindsOutputs: boolean;
   }) {
     this.name = parts.name;
     this.engine = parts.engine;
@@ -43,6 +46,7 @@ export class HostedSession {
     this.placedOn = parts.placedOn;
     this.profile = parts.profile;
     this.#recorder = parts.recorder;
+    this.#bindsOutputs = parts.bindsOutputs;
     const byName = (metadata: readonly InferenceSession.ValueMetadata[]) =>
       new Map(metadata.map((value) => [value.name, tensorInfo(parts.name, value)]));
     this.inputs = byName(parts.session.inputMetadata);
@@ -108,9 +112,13 @@ export class HostedSession {
     feeds: Readonly<Record<string, Tensor>>,
     targets: Readonly<Record<string, Tensor | null>>,
   ): Promise<Readonly<Record<string, Tensor>>> {
-    const results = await guarded(this.name, () => this.session.run(feeds, targets));
+    const all = this.#bindsOutputs ? targetsOf([...this.outputs.keys()]) : targets;
+    const results = (await guarded(this.name, () =>
+      this.session.run(feeds, all, this.#recorder?.runOptions),
+    )) as Readonly<Record<string, Tensor>>;
     this.#hasRun = true;
-    return results as Readonly<Record<string, Tensor>>;
+    for (const [name, tensor] of Object.entries(results)) if (!(name in targets)) tensor.dispose();
+    return results;
   }
 
   #feedTensors(feeds: Tensors): Record<string, Tensor> {

@@ -1,10 +1,20 @@
 import { Worker } from "node:worker_threads";
+import { ExitGate } from "./node-exit-gate.js";
 import { RequestClient } from "./protocol.js";
+
+/** How long the end of the process waits for the request that is under way. */
+const exitTimeoutMs = 10_000;
 
 /** Starts a worker thread that holds sessions. While it is idle it does not keep the process alive. */
 export function startWorker(): { readonly worker: Worker; readonly client: RequestClient } {
-  const worker = new Worker(new URL("./node-worker.js", import.meta.url), { name: "fovea-sessions" });
+  const gate = new ExitGate();
+  const worker = new Worker(new URL("./node-worker.js", import.meta.url), {
+    name: "fovea-sessions",
+    workerData: gate.cells,
+  });
   worker.unref();
+  const onExit = () => gate.close(exitTimeoutMs);
+  process.once("exit", onExit);
   const client = new RequestClient(
     {
       post: (message, transfer) => worker.postMessage(message, transfer),
@@ -17,6 +27,9 @@ export function startWorker(): { readonly worker: Worker; readonly client: Reque
   worker.on("messageerror", (error) =>
     client.fail(`the worker of the sessions sent no message: ${error.message}`),
   );
-  worker.on("exit", (code) => client.fail(`the worker of the sessions has ended with exit code ${code}`));
+  worker.on("exit", (code) => {
+    process.off("exit", onExit);
+    client.fail(`the worker of the sessions has ended with exit code ${code}`);
+  });
   return { worker, client };
 }

@@ -61,15 +61,15 @@ function remedy(device: DeviceName): string {
 }
 
 /** A profile of the first runs tells where nodes run. */
-function recordPlacement(name: string): PlacementRecorder {
-  const prefix = join(tmpdir(), `fovea-placement-${process.pid}-${name}`);
+function recordPlacement(device: DeviceName, id: number): PlacementRecorder {
+  const prefix = join(tmpdir(), `fovea-placement-${process.pid}-${id}`);
   return {
     options: { enableProfiling: true, profileFilePrefix: prefix },
     result: async (session) => {
       session.endProfiling();
       const file = await profileFile(prefix);
       try {
-        return placementOfProfile(await readFile(file, "utf8"));
+        return placementOfProfile(await readFile(file, "utf8"), device);
       } finally {
         await rm(file, { force: true });
       }

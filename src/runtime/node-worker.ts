@@ -1,5 +1,6 @@
 /** The worker thread that holds the sessions of a Node.js process. */
-import { type MessagePort, parentPort } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { ExitGate } from "./node-exit-gate.js";
 import { nodePlatform } from "./node-platform.js";
 import { type Port, serveRequests } from "./protocol.js";
 import { SessionHost } from "./session-host.js";
@@ -12,5 +13,9 @@ function portOf(messages: MessagePort): Port {
 }
 
 if (parentPort !== null) {
-  serveRequests(portOf(parentPort), new SessionHost(nodePlatform(() => import("onnxruntime-node"))));
+  serveRequests(
+    portOf(parentPort),
+    new SessionHost(nodePlatform(() => import("onnxruntime-node"))),
+    new ExitGate(workerData as Int32Array),
+  );
 }

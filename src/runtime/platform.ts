@@ -29,6 +29,8 @@ export type DeviceInspection =
 export interface PlacementRecorder {
   /** Options that the session has to be created with. */
   readonly options: InferenceSession.SessionOptions;
+  /** Options of its runs. */
+  readonly runOptions?: InferenceSession.RunOptions;
   /** What was recorded; `session` has run at least once. Ends the recording. */
   result(session: InferenceSession): Promise<Placement>;
 }
@@ -51,7 +53,7 @@ export interface Platform {
   /** Threads of a session unless told. */
   readonly threads: number;
   /** Starts to record where the nodes of a session that is about to be created run. */
-  recordPlacement(name: string): PlacementRecorder;
+  recordPlacement(device: DeviceName, id: number): PlacementRecorder;
   /** The profile that was written under a path prefix; absent where there are no files. */
   profileFile?(prefix: string): Promise<string>;
 }

@@ -1,4 +1,5 @@
 import { FormatError } from "../base/errors.js";
+import type { DeviceName } from "./devices.js";
 import type { Placement } from "./types.js";
 
 /** A node event of ONNX Runtime's profile (trace-event JSON). */
@@ -12,7 +13,7 @@ interface NodeEvent {
  * Where nodes ran, from a profile: each has one event per run, `NAME_kernel_time`, with operator and execution provider.
  * @throws FormatError for text that is no profile
  */
-export function placementOfProfile(profile: string): Placement {
+export function placementOfProfile(profile: string, device: DeviceName): Placement {
   let events: unknown;
   try {
     events = JSON.parse(profile);
@@ -25,12 +26,13 @@ export function placementOfProfile(profile: string): Placement {
     if (cat !== "Node" || args?.provider === undefined || args.op_name === undefined) continue;
     nodes.set(`${args.provider} ${name}`, { operator: args.op_name, provider: args.provider });
   }
-  return placementOf(nodes.values());
+  return placementOf(nodes.values(), device);
 }
 
 /** Counts of nodes by provider and operator. Copies between host and device count for themselves. */
 export function placementOf(
   nodes: Iterable<{ readonly operator: string; readonly provider: string }>,
+  device: DeviceName,
 ): Placement {
   const counts: Record<string, number> = {};
   const onCpu: Record<string, number> = {};
@@ -40,10 +42,9 @@ export function placementOf(
       copies++;
       continue;
     }
-    const device = provider.replace(/ExecutionProvider$/, "").toLowerCase();
-    counts[device] = (counts[device] ?? 0) + 1;
-    if (device === "cpu") onCpu[operator] = (onCpu[operator] ?? 0) + 1;
+    const name = provider.replace(/ExecutionProvider$/, "").toLowerCase();
+    counts[name] = (counts[name] ?? 0) + 1;
+    if (name === "cpu") onCpu[operator] = (onCpu[operator] ?? 0) + 1;
   }
-  const all = Object.keys(counts).every((device) => device === "cpu");
-  return { nodes: counts, fallbacks: all ? {} : onCpu, copies };
+  return { nodes: counts, fallbacks: device === "cpu" || device === "wasm" ? {} : onCpu, copies };
 }

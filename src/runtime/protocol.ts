@@ -145,8 +145,14 @@ export class RequestClient {
   }
 }
 
+/** Told before and after each request; where `enter` is false the request is not begun. */
+export interface Gate {
+  enter(): boolean;
+  leave(): void;
+}
+
 /** The answering side: requests are answered one after the other, in the order in which they came. */
-export function serveRequests(port: Port, handlers: Handlers): void {
+export function serveRequests(port: Port, handlers: Handlers, gate?: Gate): void {
   const answer = async ({ id, name, argument }: RequestMessage): Promise<void> => {
     try {
       const result = await (handlers[name] as (argument: unknown) => Promise<unknown>)(argument);
@@ -161,6 +167,10 @@ export function serveRequests(port: Port, handlers: Handlers): void {
   };
   let last: Promise<void> = Promise.resolve();
   port.listen((message) => {
-    last = last.then(() => answer(message as RequestMessage));
+    last = last.then(async () => {
+      if (gate?.enter() === false) return;
+      await answer(message as RequestMessage);
+      gate?.leave();
+    });
   });
 }

@@ -1,5 +1,5 @@
 import type { HostTensor } from "../base/dtype.js";
-import { isModel, namedVariables, type Traceable, trace } from "../graph/model.js";
+import { isModel, modelParts, namedVariables, type Traceable, trace } from "../graph/model.js";
 import type { Variable } from "../graph/variable.js";
 import { type CompileOptions, compile, type Executable, type RunResult } from "./executable.js";
 import { defaultRuntime } from "./provider.js";
@@ -18,7 +18,7 @@ interface CacheEntry {
   readonly runtime: Runtime;
   /** Variables that a function reads; a model's are asked for anew, as its parts can be replaced. */
   readonly variables: Iterable<Variable>;
-  /** The arrays that the variables held; a loaded or trained variable holds another one. */
+  /** What was compiled: a model's parts, and the arrays that the variables held; a loaded or trained variable holds another one. */
   readonly values: readonly unknown[];
 }
 
@@ -92,10 +92,13 @@ function isHostTensor(inputs: HostTensor | Readonly<Record<string, HostTensor>>)
   return ArrayBuffer.isView(inputs.data);
 }
 
-/** The present arrays of the variables, which `compile` gives values first. */
+/** The present parts of a model, and the present arrays of the variables, which `compile` gives values first. */
 function valuesOf(target: Traceable, variables: Iterable<Variable>): readonly unknown[] {
-  const present = isModel(target) ? namedVariables(target).values() : variables;
-  return [...present].map((variable) => (variable.initialized ? variable.value : undefined));
+  const [parts, present] = isModel(target)
+    ? [modelParts(target).keys(), namedVariables(target).values()]
+    : [[], variables];
+  const values = [...present].map((variable) => (variable.initialized ? variable.value : undefined));
+  return [...parts, ...values];
 }
 
 function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {

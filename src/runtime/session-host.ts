@@ -8,6 +8,7 @@ import type { Platform } from "./platform.js";
 import type { Handlers, Requests } from "./protocol.js";
 import { checkSessionOptions, ortSessionOptions } from "./session-options.js";
 import { StateTensors } from "./state.js";
+import { lookUp } from "./tensor-check.js";
 import type { Placement, RuntimeInfo } from "./types.js";
 
 /**
@@ -58,20 +59,18 @@ export class SessionHost implements Handlers {
     const threads = engine.threads ?? options.threads ?? this.#platform.threads;
     const id = this.#nextId++;
     const profile = options.profile === undefined ? undefined : `${options.profile}_${id}`;
-    const recorder = placement ? this.#platform.recordPlacement(`${id}`) : undefined;
-    const create = () =>
-      engine.ort.InferenceSession.create(model, {
+    const recorder = placement ? this.#platform.recordPlacement(device, id) : undefined;
+    const bindsOutputs = hasDeviceMemory(device) && deviceOutputs.length > 0;
+    const places = Object.fromEntries(deviceOutputs.map((output) => [output, "gpu-buffer"] as const));
+    const create = async () => {
+      if (hasDeviceMemory(device)) await engine.keepDevice();
+      return engine.ort.InferenceSession.create(model, {
         ...ortSessionOptions(device, threads, options),
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
-        ...(hasDeviceMemory(device) && deviceOutputs.length > 0
-          ? {
-              preferredOutputLocation: Object.fromEntries(
-                deviceOutputs.map((output) => [output, "gpu-buffer"] as const),
-              ),
-            }
-          : {}),
+        ...(bindsOutputs ? { preferredOutputLocation: places } : {}),
         ...recorder?.options,
       });
+    };
     const session = await guarded(`${name}: the model cannot be loaded`, create).catch(
       async (error: unknown) => {
         const status = await this.#selection.status(device);
@@ -82,9 +81,18 @@ export class SessionHost implements Handlers {
       },
     );
     try {
-      const hosted = new HostedSession({ name, engine, session, placedOn, profile, recorder });
-      this.#sessions.set(id, hosted);
+      const hosted = new HostedSession({
+        name,
+        engine,
+        session,
+        placedOn,
+        profile,
+        recorder,
+        bindsOutputs,
+      });
       const { inputs, outputs } = hosted;
+      for (const output of deviceOutputs) lookUp(outputs, output, `${name}: output`);
+      this.#sessions.set(id, hosted);
       return { id, inputs: [...inputs.values()], outputs: [...outputs.values()], placedOn, threads };
     } catch (error) {
       await session.release();

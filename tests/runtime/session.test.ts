@@ -146,7 +146,9 @@ describe("a session", () => {
     );
     await expect(runtime.createSession(bytes, { device: "tpu" })).rejects.toThrow(DeviceError);
     await expect(runtime.createSession(bytes, { device: "wasm" })).rejects.toThrow(/in Node.js use 'cpu'/);
-    await expect(runtime.createSession(bytes, { placement: true, profile: "p" })).rejects.toThrow(OptionError);
+    await expect(runtime.createSession(bytes, { placement: true, profile: "p" })).rejects.toThrow(
+      OptionError,
+    );
     await expect(runtime.createSession(bytes, { threads: 0 })).rejects.toThrow(OptionError);
     await expect(runtime.createSession(bytes, { graphOptimizationLevel: "most" as "all" })).rejects.toThrow(
       /disabled, basic/,

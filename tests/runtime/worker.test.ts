@@ -1,7 +1,3 @@
-import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
 import { DeviceError, FoveaError, OptionError, ShapeError } from "../../src/base/errors.js";
@@ -13,6 +9,7 @@ import { nodePlatform } from "../../src/runtime/node-platform.js";
 import { type Port, RequestClient, serveRequests } from "../../src/runtime/protocol.js";
 import { SessionHost } from "../../src/runtime/session-host.js";
 import { doubleModel, floats, heavyModel, incrementModel } from "./models.js";
+import { runScript } from "./script-process.js";
 
 /** Two connected ends that deliver in later turns, as ports do. */
 function channel(): [Port, Port] {
@@ -165,37 +162,6 @@ describe("a worker that ends", () => {
 });
 
 describe("the process", () => {
-  const source = (path: string) => JSON.stringify(new URL(`../../${path}`, import.meta.url).href);
-
-  /** Runs a script as a process of its own; resolves when it has ended by itself. */
-  async function runScript(
-    body: string,
-  ): Promise<{ code: number | null; signal: string | null; out: string; err: string }> {
-    const folder = await mkdtemp(join(tmpdir(), "fovea-exit-"));
-    try {
-      const script = join(folder, "script.mjs");
-      await writeFile(
-        script,
-        `import { nodeRuntime } from ${source("src/runtime/node.ts")};
-         import { incrementModel, floats } from ${source("tests/runtime/models.ts")};
-         ${body}`,
-      );
-      const loader = new URL("../../scripts/typescript.mjs", import.meta.url).href;
-      const child = spawn(process.execPath, ["--import", loader, script], {
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      let out = "";
-      let err = "";
-      child.stdout.on("data", (chunk) => (out += chunk));
-      child.stderr.on("data", (chunk) => (err += chunk));
-      return await new Promise((resolve) =>
-        child.on("close", (code, signal) => resolve({ code, signal, out, err })),
-      );
-    } finally {
-      await rm(folder, { recursive: true });
-    }
-  }
-
   it("ends by itself, with sessions closed or left open", async () => {
     for (const ending of ["await session.close();", ""]) {
       const result = await runScript(`

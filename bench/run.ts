@@ -6,10 +6,10 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, loadavg, totalmem } from "node:os";
 import { version } from "../src/base/version.js";
 import { table } from "../src/report/table.js";
+import { interleaved, type Spread, spreadOf } from "../src/report/timing.js";
 import { formatBytes, formatPercent } from "../src/report/units.js";
 import { nodeRuntime } from "../src/runtime/node.js";
 import { provideRuntime } from "../src/runtime/provider.js";
-import { interleaved, type Spread, spreadOf } from "./measure.js";
 import {
   type BuildTimes,
   buildTimes,

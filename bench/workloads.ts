@@ -6,6 +6,7 @@ import { createModel } from "../src/models/registry.js";
 import { gradients } from "../src/ops/gradients.js";
 import { matmul } from "../src/ops/matmul.js";
 import { graphCost } from "../src/report/cost.js";
+import type { Contestant } from "../src/report/timing.js";
 import { compile } from "../src/runtime/executable.js";
 import { nodeRuntime } from "../src/runtime/node.js";
 import { crossEntropy } from "../src/train/losses.js";
@@ -14,7 +15,6 @@ import { sgd } from "../src/train/optimizers.js";
 import { traceObjective } from "../src/train/traced-objective.js";
 import { Trainer } from "../src/train/trainer.js";
 import { buildTrainingStep } from "../src/train/training-step.js";
-import type { Contestant } from "./measure.js";
 
 /** A network at the size at which it is measured. */
 export interface Network {

@@ -8,7 +8,11 @@ console.log(`${SqueezeExcitation.about.name}: ${parameterCount(se)} parameters`)
 
 // One image of 8 channels, 6 x 6: channel c is filled with c / 8.
 const data = Float32Array.from({ length: channels * 36 }, (_, at) => Math.floor(at / 36) / channels);
-const { outputs, taps } = await run(se, { dtype: "float32", shape: [1, channels, 6, 6], data }, { taps: ["*"] });
+const { outputs, taps } = await run(
+  se,
+  { dtype: "float32", shape: [1, channels, 6, 6], data },
+  { taps: ["*"] },
+);
 
 // Any intermediate that a mechanism names is there to look at, under its path.
 const gates = taps.attention!;

@@ -17,7 +17,9 @@ const { evaluation } = await fit({
     (event) => {
       if (event.type === "evaluation") {
         const { loss, accuracy } = event.values;
-        console.log(`epoch ${event.epoch}: loss ${loss!.toFixed(3)}, accuracy ${(100 * accuracy!).toFixed(1)} %`);
+        console.log(
+          `epoch ${event.epoch}: loss ${loss!.toFixed(3)}, accuracy ${(100 * accuracy!).toFixed(1)} %`,
+        );
       }
     },
   ],
@@ -25,9 +27,15 @@ const { evaluation } = await fit({
 console.log(`accuracy ${(100 * evaluation.accuracy!).toFixed(1)} % of 500 test images`);
 
 const { x } = new Loader(test, { batchSize: 4, shuffle: false }).batch(0);
-const { taps } = await run(model, { dtype: "float32", shape: [4, 1, 28, 28], data: x }, { taps: ["*.attention"] });
+const { taps } = await run(
+  model,
+  { dtype: "float32", shape: [4, 1, 28, 28], data: x },
+  { taps: ["*.attention"] },
+);
 for (const [path, { shape, data }] of Object.entries(taps)) {
   const values = Array.from(data, Number);
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  console.log(`${path} [${shape.join(", ")}]: gates ${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}, mean ${mean.toFixed(2)}`);
+  console.log(
+    `${path} [${shape.join(", ")}]: gates ${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}, mean ${mean.toFixed(2)}`,
+  );
 }

@@ -32,7 +32,9 @@ function checkNode() {
   const [found, needed] = [process.versions.node, minimum].map((version) => version.split(".").map(Number));
   const at = found.findIndex((part, index) => part !== needed[index]);
   if (at >= 0 && found[at] < needed[at]) {
-    throw new Error(`Node.js ${minimum} or newer is needed, this is ${process.versions.node} (https://nodejs.org)`);
+    throw new Error(
+      `Node.js ${minimum} or newer is needed, this is ${process.versions.node} (https://nodejs.org)`,
+    );
   }
 }
 
@@ -49,7 +51,9 @@ function isUpToDate() {
 function holdsLockfile() {
   const { packages: wanted } = readJson(lockfile);
   const { packages: found } = readJson(installed);
-  const direct = new Set(Object.keys(wanted[""].optionalDependencies ?? {}).map((name) => `node_modules/${name}`));
+  const direct = new Set(
+    Object.keys(wanted[""].optionalDependencies ?? {}).map((name) => `node_modules/${name}`),
+  );
   return Object.entries(wanted).every(([path, entry]) => {
     if (path === "") return true;
     if (found[path]) return found[path].version === entry.version && existsSync(join(root, path));
@@ -66,10 +70,13 @@ function isForThisMachine({ os, cpu, libc }) {
 function install() {
   console.error("fovea set-up: installing the dependencies (about 600 MB on disk, once) ...");
   // onnxruntime-node's install step fetches CUDA libraries; what fovea uses is inside the package.
-  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" };
+  // `npm run -s` would hide why an installation fails.
+  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip", npm_config_loglevel: "error" };
   const options = ["ci", "--include=dev", "--include=optional", "--no-audit", "--no-fund"];
   const npm = process.env.npm_execpath ?? "";
-  const [command, args] = npm.endsWith("npm-cli.js") ? [process.execPath, [npm, ...options]] : ["npm", options];
+  const [command, args] = npm.endsWith("npm-cli.js")
+    ? [process.execPath, [npm, ...options]]
+    : ["npm", options];
   const { status, error } = spawnSync(command, args, {
     cwd: root,
     env,

@@ -87,7 +87,10 @@ function execute(packageName, binary, args) {
   const { bin } = JSON.parse(readFileSync(manifest, "utf8"));
   const program = join(dirname(manifest), typeof bin === "string" ? bin : bin[binary]);
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [program, ...args], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
     child.on("error", (error) => {
       console.error(error.message);
       resolve(1);

@@ -1,4 +1,5 @@
 import { OptionError } from "../base/errors.js";
+import type { SessionOptions } from "../runtime/types.js";
 
 /** Wrong usage of a command: exit code 2. */
 export class UsageError extends Error {
@@ -46,6 +47,37 @@ export function textOption(options: GivenOptions, name: string): string | undefi
   if (Array.isArray(value)) throw new UsageError(`--${name} was given ${value.length} times`);
   return String(value);
 }
+
+/** The option `--size`: height and width of an image, `56` or `56x40`. @throws UsageError for another form */
+export function pixelsOf(text: string): { height: number; width: number } {
+  const found = /^(\d{1,6})(?:x(\d{1,6}))?$/.exec(text);
+  const [height, width] = [Number(found?.[1]), Number(found?.[2] ?? found?.[1])];
+  if (height >= 1 && width >= 1) return { height, width };
+  throw new UsageError(`--size is ${text}; it must be pixels such as 56 or 56x40`);
+}
+
+/** The value of an option that is a count, or the fallback. @throws UsageError where it is no integer of at least `min` */
+export function countOption(options: GivenOptions, name: string, fallback: number, min = 1): number {
+  const value = options[name] ?? fallback;
+  if (Number.isSafeInteger(value) && Number(value) >= min) return Number(value);
+  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new UsageError(`--${flag} is ${String(value)}; it must be an integer of at least ${min}`);
+}
+
+/** Device and threads of sessions: the options `--device` and `--threads`. @throws UsageError */
+export function sessionOptions(options: GivenOptions): SessionOptions {
+  const device = textOption(options, "device");
+  return {
+    ...(options.threads === undefined ? {} : { threads: countOption(options, "threads", 1) }),
+    ...(device === undefined ? {} : { device }),
+  };
+}
+
+/** Flags of `sessionOptions`. */
+export const sessionFlags = [
+  ["--device <name>", "Where to compute (default cpu)"],
+  ["--threads <n>", "Threads of the sessions (default one per core)"],
+] as const;
 
 /** Runs code that judges what the user typed: a refused option is wrong usage. */
 export function asUsage<T>(body: () => T): T {

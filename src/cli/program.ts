@@ -3,13 +3,14 @@ import { FoveaError } from "../base/errors.js";
 import { didYouMean } from "../base/suggestion.js";
 import { version } from "../base/version.js";
 import { type Command, type Output, UsageError } from "./command.js";
+import { compare } from "./compare.js";
 import { doctor } from "./doctor.js";
 import { list } from "./list.js";
 import { show } from "./show.js";
 import { train } from "./train.js";
 import { verify } from "./verify.js";
 
-const commands: readonly Command[] = [train, list, show, verify, doctor];
+const commands: readonly Command[] = [train, list, show, compare, verify, doctor];
 
 /** Exit codes of every command. */
 const exitCode = { success: 0, failed: 1, usage: 2 } as const;

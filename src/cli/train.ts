@@ -1,12 +1,13 @@
 import { join, relative } from "node:path";
 import { progress } from "../report/node-progress.js";
 import { formatDuration, formatPercent } from "../report/units.js";
-import type { SessionOptions } from "../runtime/types.js";
 import {
   asUsage,
   type Command,
   type GivenOptions,
   type Output,
+  sessionFlags,
+  sessionOptions,
   textOption,
   UsageError,
   writeJson,
@@ -17,7 +18,11 @@ import { outputs, type TrainOutcome, type TrainRequest, trainRun } from "./train
 /** Options that set one of the settings of the same name. */
 const plainSettings = [
   ["model", "--model <name>", "Network"],
-  ["attention", "--attention <id>", "Mechanism in its blocks, or none; the network's own by default"],
+  [
+    "attention",
+    "--attention <id>",
+    "Mechanism in its blocks, such as se or se:reduction=8, or none; the network's own by default",
+  ],
   ["epochs", "--epochs <n>", "Times the training images are gone through"],
   ["batchSize", "--batch-size <n>", "Images of a step"],
   ["optimizer", "--optimizer <name>", "sgd or adamw"],
@@ -51,8 +56,7 @@ export const train: Command = {
     ["--test-images <n>", "Only the first n test images"],
     ["--out <folder>", "Folder of the run (default runs/MODEL-TIME)"],
     ["--resume <run>", "Go on with the run in this folder"],
-    ["--device <name>", "Where to compute (default cpu)"],
-    ["--threads <n>", "Threads of the sessions (default one per core)"],
+    ...sessionFlags,
   ],
   examples: [
     "fovea train",
@@ -74,7 +78,7 @@ export const train: Command = {
 };
 
 function requestOf(options: GivenOptions): TrainRequest {
-  const session = sessionOf(options);
+  const session = sessionOptions(options);
   const resume = textOption(options, "resume");
   if (resume === undefined) {
     const settings = settingsOf(options);
@@ -90,18 +94,6 @@ function requestOf(options: GivenOptions): TrainRequest {
     );
   }
   return { folder: resume, session, resume: true };
-}
-
-function sessionOf(options: GivenOptions): SessionOptions {
-  const { threads } = options;
-  const device = textOption(options, "device");
-  if (threads !== undefined && !(Number.isInteger(threads) && Number(threads) >= 1)) {
-    throw new UsageError(`--threads is ${threads}; it must be an integer of at least 1`);
-  }
-  return {
-    ...(threads === undefined ? {} : { threads: Number(threads) }),
-    ...(device === undefined ? {} : { device }),
-  };
 }
 
 function settingsOf(options: GivenOptions): TrainSettings {

@@ -1,4 +1,6 @@
 import { create as createMechanism, type MechanismId, mechanismClass } from "../attention/catalogue.js";
+import { channelOptions } from "../attention/channel-options.js";
+import { readMechanism } from "../attention/written-mechanism.js";
 import { OptionError } from "../base/errors.js";
 import type { Layer } from "../nn/sequential.js";
 import { type AttentionFactory, BasicBlock, Bottleneck } from "./residual-block.js";
@@ -10,8 +12,8 @@ export interface ModelOptions {
   readonly numClasses?: number;
   /** Channels of the image; 3 by default. */
   readonly inChannels?: number;
-  /** Mechanism at the end of every block: an id of the catalogue, or "none". */
-  readonly attention?: MechanismId | "none";
+  /** Mechanism at the end of every block: an id of the catalogue, with options (`se:reduction=8`) or without, or "none". */
+  readonly attention?: MechanismId | `${MechanismId}:${string}` | "none";
 }
 
 interface ModelEntry {
@@ -112,9 +114,13 @@ export function createModel(name: string, options: ModelOptions = {}): ResNet {
   return registry[name]!.build({ numClasses, inChannels, attention: attentionFactory(attention) });
 }
 
-function attentionFactory(id: MechanismId | "none"): AttentionFactory | undefined {
-  if (id === "none") return undefined;
-  const { options } = mechanismClass(id).about;
-  const takesChannels = "channels" in options.shape;
-  return (channels) => createMechanism(id, (takesChannels ? { channels } : {}) as never) as unknown as Layer;
+function attentionFactory(text: string): AttentionFactory | undefined {
+  if (text === "none") return undefined;
+  const { id, options } = readMechanism(text);
+  const { about } = mechanismClass(id);
+  return (channels) =>
+    createMechanism(
+      id as MechanismId,
+      { ...channelOptions(about, channels), ...options } as never,
+    ) as unknown as Layer;
 }

@@ -1,7 +1,7 @@
 import { OptionError } from "../base/errors.js";
-import { type ChartTheme, chartStyle, colorCount } from "./chart-style.js";
+import { type ChartTheme, colorCount } from "./chart-style.js";
 import { linePath, type Point, smoothed, thinned } from "./series.js";
-import { textWidth } from "./text-width.js";
+import { escapeXml, estimateWidth, headHeight, pageMargin, coordinate as r, svgPage } from "./svg-page.js";
 import { type Axis, axis } from "./ticks.js";
 import { formatPercent, formatValue } from "./units.js";
 
@@ -51,23 +51,8 @@ interface Box {
   readonly height: number;
 }
 
-const margin = 28;
 const panelHeight = 330;
 const panelGap = 36;
-
-// Characters that XML 1.0 does not allow at all.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Cs}/gu;
-
-function escapeXml(text: string): string {
-  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-  return text.replace(forbidden, "\ufffd").replace(/[&<>"]/g, (c) => entities[c]!);
-}
-
-/** Estimate of a text's width: fonts differ, so somewhat more than most need. */
-function estimateWidth(text: string, size: number): number {
-  return textWidth(text) * size * 0.58;
-}
 
 /**
  * A line chart as an SVG document: one or more panels side by side (two a line) over a common kind of x.
@@ -80,16 +65,16 @@ export function chart(options: ChartOptions): string {
   if (panels.length === 0) throw new OptionError("chart: expected at least one panel; found none");
   const columns = Math.min(2, panels.length);
   const width = options.width ?? (columns === 1 ? 640 : 960);
-  const panelWidth = (width - 2 * margin - (columns - 1) * panelGap) / columns;
+  const panelWidth = (width - 2 * pageMargin - (columns - 1) * panelGap) / columns;
   if (!(panelWidth >= 160))
     throw new OptionError(`chart width: expected at least 160 a panel; found ${panelWidth}`);
 
-  const head = margin + 20 + (subtitle === undefined ? 0 : 22) + 18;
+  const head = headHeight(subtitle);
   const lines = Math.ceil(panels.length / columns);
-  const height = head + lines * (panelHeight + panelGap) - panelGap + margin / 2;
+  const height = head + lines * (panelHeight + panelGap) - panelGap + pageMargin / 2;
   const body = panels.map((panel, i) => {
     const box = {
-      x: margin + (i % columns) * (panelWidth + panelGap),
+      x: pageMargin + (i % columns) * (panelWidth + panelGap),
       y: head + Math.floor(i / columns) * (panelHeight + panelGap),
       width: panelWidth,
       height: panelHeight,
@@ -99,31 +84,15 @@ export function chart(options: ChartOptions): string {
   const description = panels.map(
     (panel) => `${panel.title}: ${panel.series.map((s) => lastValue(s, panel)).join(", ")}`,
   );
-  const content = [
-    `<rect class="page" width="${width}" height="${height}"/>`,
-    `<text class="title" x="${margin}" y="${margin + 14}">${escapeXml(title)}</text>`,
-    subtitle === undefined
-      ? ""
-      : `<text class="muted" x="${margin}" y="${margin + 38}">${escapeXml(subtitle)}</text>`,
-    ...body,
-  ]
-    .filter((line) => line !== "")
-    .join("\n");
-  const id = `chart-${hash(title + content)}`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" id="${id}" role="img" aria-labelledby="${id}-title ${id}-desc" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
-<title id="${id}-title">${escapeXml(title)}</title>
-<desc id="${id}-desc">${escapeXml(description.join("; "))}</desc>
-<style>${chartStyle(`#${id}`, options.theme ?? "auto")}</style>
-${content}
-</svg>
-`;
-}
-
-/** FNV-1a, so that the styles of several charts in one page do not meet. */
-function hash(text: string): string {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return (h >>> 0).toString(36);
+  return svgPage({
+    title,
+    subtitle,
+    description: description.join("; "),
+    width,
+    height,
+    body,
+    theme: options.theme,
+  });
 }
 
 function lastValue({ name, y }: ChartSeries, panel: ChartPanel): string {
@@ -209,8 +178,6 @@ function drawPanel(panel: ChartPanel, xLabel: string, box: Box): string {
     panel.range === undefined ? "</g></g>" : "</svg></g>",
   ].join("\n");
 }
-
-const r = (value: number) => Number(value.toFixed(1));
 
 /** An inner document cuts off what lies outside it; dots on the edge stay whole. */
 function clipping({ x, y, width, height }: Box): string {

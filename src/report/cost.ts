@@ -35,8 +35,8 @@ export function graphCost(outputs: Iterable<Tensor>): GraphCost {
   return { ...byModule.get("")!, byOperator, byModule };
 }
 
-/** Equal constants have equal keys, so that calls on them are merged. */
-function leafKey(tensor: Tensor): string {
+/** Key of a leaf: equal constants have equal keys, so that calls on them are merged. */
+export function leafKey(tensor: Tensor): string {
   const value = tensor.attributes.value as HostTensor | undefined;
   return value ? `${value.dtype}[${value.shape.join()}]:${value.data.join()}` : String(tensor.id);
 }

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -7,6 +6,7 @@ import { formatMessage } from "publint/utils";
 import { describe, expect, inject, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import { version } from "../../src/base/version.js";
+import { runProgram } from "../child.js";
 
 const consumer = inject("consumer");
 const installed = join(consumer, "node_modules", "fovea");
@@ -14,27 +14,7 @@ const require = createRequire(import.meta.url);
 const typescript = join(require.resolve("typescript/package.json"), "../bin/tsc");
 const typeRoots = [join(require.resolve("@types/node/package.json"), "../..")];
 
-interface Finished {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function start(command: string, args: readonly string[], cwd = consumer): Promise<Finished> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, shell: process.platform === "win32" });
-    const texts = { stdout: "", stderr: "" };
-    child.stdout.on("data", (chunk) => {
-      texts.stdout += chunk;
-    });
-    child.stderr.on("data", (chunk) => {
-      texts.stderr += chunk;
-    });
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, ...texts }));
-  });
-}
-
+const start = (command: string, args: readonly string[]) => runProgram(command, args, consumer);
 const fovea = (...args: string[]) => start("npm", ["exec", "--no", "--silent", "--", "fovea", ...args]);
 
 describe("the tarball", () => {

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
-import type { MechanismId } from "../../attention/catalogue.js";
 import { DataError, OptionError } from "../../base/errors.js";
+import type { ModelOptions } from "../../models/registry.js";
 
 const rules = {
   count: "must be an integer of at least 1",
@@ -92,6 +92,8 @@ function problemsOf(error: z.core.$ZodError, input: unknown): string {
 }
 
 /** The mechanism that settings name, for `createModel`, which checks it. */
-export function attentionOption(settings: TrainSettings): { attention?: MechanismId | "none" } {
-  return settings.attention === null ? {} : { attention: settings.attention as MechanismId | "none" };
+export function attentionOption(settings: TrainSettings): Pick<ModelOptions, "attention"> {
+  return settings.attention === null
+    ? {}
+    : { attention: settings.attention as ModelOptions["attention"] & string };
 }

@@ -5,6 +5,7 @@ export interface Spread {
   readonly most: number;
 }
 
+/** Spread of at least one value; of an even number the median is the upper of the middle two. */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   return { median: sorted[sorted.length >> 1]!, least: sorted[0]!, most: sorted.at(-1)! };
@@ -18,19 +19,21 @@ export interface Contestant {
 
 /**
  * Milliseconds of each contestant over interleaved rounds (A B C A B C ...), so that a disturbance of the machine meets all of them.
- * Every contestant is run `warmUps` times first.
+ * Every contestant is run `warmUps` times first. Names are distinct.
  */
 export async function interleaved(
   contestants: readonly Contestant[],
   options: { readonly rounds: number; readonly warmUps: number },
 ): Promise<Map<string, Spread>> {
   const times = new Map<string, number[]>(contestants.map(({ name }) => [name, []]));
-  for (const { run } of contestants) for (let round = 0; round < options.warmUps; round++) await run();
+  for (const contestant of contestants) {
+    for (let round = 0; round < options.warmUps; round++) await contestant.run();
+  }
   for (let round = 0; round < options.rounds; round++) {
-    for (const { name, run } of contestants) {
+    for (const contestant of contestants) {
       const start = performance.now();
-      await run();
-      times.get(name)!.push(performance.now() - start);
+      await contestant.run();
+      times.get(contestant.name)!.push(performance.now() - start);
     }
   }
   return new Map([...times].map(([name, values]) => [name, spreadOf(values)]));

@@ -1,0 +1,140 @@
+import { FormatError } from "../base/errors.js";
+import { quote } from "../base/quote.js";
+
+/** Names of reference code to ours, both without what they have in common: `{ "mlp.1": "fc1", "gate": "spatial.conv" }`. */
+export type CheckpointNames = Readonly<Record<string, string>>;
+
+export interface TorchNameOptions {
+  /** Modules whose reference names are not ours in snake_case, by our path; the empty path is the network itself. */
+  readonly modules?: Readonly<Record<string, CheckpointNames>>;
+}
+
+/** How keys of a PyTorch state dict are named here. */
+export interface NamesFromTorch {
+  /** Our name by the key. */
+  readonly names: ReadonlyMap<string, string>;
+  /** Keys without counterpart here: BatchNorm's `num_batches_tracked`, which is never read where momentum is a number. */
+  readonly dropped: readonly string[];
+}
+
+/** How our tensors are named in a PyTorch state dict. */
+export interface NamesToTorch {
+  /** The key by our name. */
+  readonly names: ReadonlyMap<string, string>;
+  /** Keys to be added for strict loading in PyTorch: an int64 scalar beside each running mean, 0 if nothing is known. */
+  readonly counters: readonly string[];
+}
+
+/** What wrappers (DataParallel, torch.compile) put before every key. */
+const wrapperPrefixes = ["module.", "_orig_mod."];
+const counterName = "num_batches_tracked";
+
+/**
+ * Names the keys of a timm, torchvision or official state dict as here: each part of a path goes from snake_case to
+ * camelCase (`bn1.running_mean` to `bn1.runningMean`); names of a module's reference code are replaced as `modules`
+ * says, the longest that fits first. A wrapper's prefix that all keys have is dropped.
+ * @throws FormatError where two keys get one name
+ */
+export function fromTorchNames(keys: Iterable<string>, options: TorchNameOptions = {}): NamesFromTorch {
+  const all = [...keys];
+  const wrapped = wrapperLength(all);
+  const renames = renamesOf(options, "theirs");
+  const names = new Map<string, string>();
+  const dropped: string[] = [];
+  const takenBy = new Map<string, string>();
+  for (const key of all) {
+    const bare = key.slice(wrapped);
+    if (lastPart(bare) === counterName) {
+      dropped.push(key);
+      continue;
+    }
+    const name = rename(bare, renames, camelCase);
+    const other = takenBy.get(name);
+    if (other !== undefined) {
+      throw new FormatError(`state dict: ${quote(other)} and ${quote(key)} are both ${quote(name)} here`);
+    }
+    takenBy.set(name, key);
+    names.set(key, name);
+  }
+  return { names, dropped };
+}
+
+/**
+ * Names our tensors as PyTorch's: the inverse of `fromTorchNames` with the same options.
+ * @throws FormatError where two names get one key
+ */
+export function toTorchNames(names: Iterable<string>, options: TorchNameOptions = {}): NamesToTorch {
+  const renames = renamesOf(options, "ours");
+  const keys = new Map<string, string>();
+  const takenBy = new Map<string, string>();
+  const counters: string[] = [];
+  for (const name of names) {
+    const key = rename(name, renames, snakeCase);
+    const other = takenBy.get(key);
+    if (other !== undefined) {
+      throw new FormatError(
+        `state dict: ${quote(other)} and ${quote(name)} are both ${quote(key)} in PyTorch`,
+      );
+    }
+    takenBy.set(key, name);
+    keys.set(name, key);
+    if (lastPart(key) === "running_mean")
+      counters.push(`${key.slice(0, -"running_mean".length)}${counterName}`);
+  }
+  return { names: keys, counters };
+}
+
+/** A path and what replaces it. */
+interface Rename {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The replacements of all modules with full paths, longest first. */
+function renamesOf({ modules = {} }: TorchNameOptions, from: "theirs" | "ours"): readonly Rename[] {
+  const renames = Object.entries(modules).flatMap(([path, names]) =>
+    Object.entries(names).map(([theirs, ours]) => {
+      const [key, name] = [join(mapParts(path, snakeCase), theirs), join(path, ours)];
+      return from === "theirs" ? { from: key, to: name } : { from: name, to: key };
+    }),
+  );
+  return renames.sort((a, b) => b.from.length - a.from.length);
+}
+
+function rename(path: string, renames: readonly Rename[], convert: (part: string) => string): string {
+  const found = renames.find(({ from }) => path === from || path.startsWith(`${from}.`));
+  if (!found) return mapParts(path, convert);
+  return path === found.from
+    ? found.to
+    : `${found.to}.${mapParts(path.slice(found.from.length + 1), convert)}`;
+}
+
+/** `running_mean` to `runningMean`. An underscore before anything but a lower-case letter stays: `conv1_1`. */
+function camelCase(part: string): string {
+  return part.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function snakeCase(part: string): string {
+  return part.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function mapParts(path: string, convert: (part: string) => string): string {
+  return path.split(".").map(convert).join(".");
+}
+
+function join(path: string, rest: string): string {
+  return path === "" ? rest : `${path}.${rest}`;
+}
+
+function lastPart(path: string): string {
+  return path.slice(path.lastIndexOf(".") + 1);
+}
+
+function wrapperLength(keys: readonly string[]): number {
+  let length = 0;
+  for (;;) {
+    const prefix = wrapperPrefixes.find((text) => keys.every((key) => key.startsWith(text, length)));
+    if (prefix === undefined || keys.length === 0) return length;
+    length += prefix.length;
+  }
+}

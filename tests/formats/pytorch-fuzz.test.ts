@@ -1,0 +1,114 @@
+import { expect, it } from "vitest";
+import { elementCount } from "../../src/base/dtype.js";
+import { FormatError } from "../../src/base/errors.js";
+import { Allowance } from "../../src/formats/allowance.js";
+import { fileBytesPerElement } from "../../src/formats/file-tensor.js";
+import { type PyTorchCheckpoint, readPyTorch } from "../../src/formats/pytorch.js";
+import { readZip } from "../../src/formats/zip.js";
+import { checkpoint, fixture } from "./checkpoints.js";
+
+/** Mutations of each file. */
+const rounds = 1500;
+const files = ["network", "network-protocol4", "nested", "views", "dtypes", "malicious"].map(
+  (name) => `${name}.pth`,
+);
+const legacyFiles = ["network-legacy", "views-legacy", "dtypes-legacy", "malicious-legacy"].map(
+  (name) => `${name}.pth`,
+);
+
+/** A generator of 32-bit numbers (mulberry32). */
+function numbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+/** One to four changes: bytes, bits, large numbers, cuts, repetitions, parts moved. */
+function mutate(file: Uint8Array, next: (below: number) => number): Uint8Array {
+  let bytes = new Uint8Array(file);
+  for (let change = next(4); change >= 0; change--) {
+    const at = next(bytes.length);
+    const length = 1 + next(Math.min(32, bytes.length - at));
+    const part = bytes.slice(at, at + length);
+    switch (next(7)) {
+      case 0:
+        bytes[at] = next(256);
+        break;
+      case 1:
+        bytes[at]! ^= 1 << next(8);
+        break;
+      case 2:
+        bytes.fill([0, 0xff, 0x7f, 0x28][next(4)]!, at, at + [1, 2, 4, 8][next(4)]!);
+        break;
+      case 3:
+        bytes = Uint8Array.of(...bytes.subarray(0, at), ...bytes.subarray(at + length));
+        break;
+      case 4:
+        bytes = Uint8Array.of(...bytes.subarray(0, at), ...part, ...bytes.subarray(at));
+        break;
+      case 5:
+        bytes.set(part, next(bytes.length - length + 1));
+        break;
+      default:
+        bytes[at] = bytes[at]! + (next(2) === 0 ? 1 : -1);
+    }
+    if (bytes.length === 0) return file;
+  }
+  return bytes;
+}
+
+/** Bytes of tensors that are no views into the file. */
+function copiedBytes({ tensors, otherTensors }: PyTorchCheckpoint, file: Uint8Array): number {
+  const copies = new Set<ArrayBufferLike>();
+  for (const [name, { dtype, shape, data }] of [...tensors, ...otherTensors]) {
+    expect(data.byteLength, name).toBe(elementCount(shape) * fileBytesPerElement[dtype]);
+    if (data.buffer !== file.buffer) copies.add(data.buffer);
+  }
+  return [...copies].reduce((sum, buffer) => sum + buffer.byteLength, 0);
+}
+
+/** Reads `rounds` mutations; anything but a FormatError or a sound result fails. */
+function fuzz(rounds: number, seed: number, make: (next: (below: number) => number) => Uint8Array) {
+  const outcome = { read: 0, refused: 0 };
+  for (let round = 0; round < rounds; round++) {
+    const bytes = make(numbers(seed + round));
+    try {
+      const copied = copiedBytes(readPyTorch(bytes), bytes);
+      expect(copied).toBeLessThanOrEqual(16 * 2 ** 20 + 16 * bytes.length);
+      outcome.read++;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw new Error(`seed ${seed + round}`, { cause: error });
+      outcome.refused++;
+    }
+  }
+  return outcome;
+}
+
+it.each([...files, ...legacyFiles])("%s, changed anywhere, is read or refused", (name) => {
+  const file = new Uint8Array(fixture(name));
+  const { read, refused } = fuzz(rounds, 1, (next) => mutate(file, next));
+  expect(refused).toBeGreaterThan(rounds / 4);
+  // Changes of values alone go unseen where there are no checksums.
+  if (legacyFiles.includes(name) && !name.startsWith("malicious")) expect(read).toBeGreaterThan(0);
+  if (name.startsWith("malicious")) expect(read).toBeLessThan(rounds / 20);
+});
+
+// Behind the checksum, which hides most of it from the mutations above.
+it.each(files)("the pickle of %s, changed anywhere, is read or refused", (name) => {
+  const file = new Uint8Array(fixture(name));
+  const entries = [...readZip(file, { source: name, allowance: new Allowance(file.length, name) }).values()];
+  const content = (wanted: string) => entries.find((entry) => entry.name === `archive/${wanted}`)!.read();
+  const storages = Object.fromEntries(
+    entries
+      .filter((entry) => entry.name.startsWith("archive/data/"))
+      .map((entry) => [entry.name.slice("archive/data/".length), entry.read()]),
+  );
+  const pickle = content("data.pkl");
+  const { read, refused } = fuzz(rounds, 100_000, (next) => checkpoint(mutate(pickle, next), storages));
+  expect(refused).toBeGreaterThan(rounds / 4);
+  if (!name.startsWith("malicious")) expect(read).toBeGreaterThan(0);
+});

@@ -120,11 +120,19 @@ function defaultFolder({ model }: TrainSettings): string {
   return join("runs", `${model}-${time}`);
 }
 
+/** Interrupts within so many milliseconds are one: a terminal and npm may both send Ctrl-C on. */
+const sameInterrupt = 1000;
+
 /** The first interrupt ends the run after its step, the second one at once. */
 async function withInterrupts<T>(output: Output, body: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
+  let first = 0;
   const stop = () => {
-    if (controller.signal.aborted) process.exit(1);
+    if (controller.signal.aborted) {
+      if (performance.now() - first < sameInterrupt) return;
+      process.exit(1);
+    }
+    first = performance.now();
     output.log("stopping after this step (again: at once)");
     controller.abort();
   };
@@ -137,10 +145,16 @@ async function withInterrupts<T>(output: Output, body: (signal: AbortSignal) => 
   }
 }
 
+/** A call of the program as the user of a checkout, or of the installed package, writes it. */
+function call(args: string): string {
+  const script = process.env.npm_lifecycle_event;
+  return script === "start" || script === "fovea" ? `npm run -s fovea -- ${args}` : `fovea ${args}`;
+}
+
 function report(outcome: TrainOutcome, seconds: number, output: Output): void {
   const folder = relative("", outcome.folder) || ".";
   if (!outcome.finished) {
-    output.log(`stopped after step ${outcome.step}; go on with: fovea train --resume ${folder}`);
+    output.log(`stopped after step ${outcome.step}; go on with: ${call(`train --resume ${folder}`)}`);
     return;
   }
   const { testAccuracy, testImages, exportAgrees } = outcome;
@@ -152,9 +166,9 @@ function report(outcome: TrainOutcome, seconds: number, output: Output): void {
       `files      ${folder}: ${outputs.picture}, ${outputs.chart}, ${outputs.model}, best.safetensors, last.safetensors, metrics.jsonl`,
       "",
       `look       open ${join(folder, outputs.picture)}: where the network looks, and its channel gates`,
-      "next       fovea list                        the mechanisms",
-      "           fovea show cbam                   one of them",
-      "           fovea train --attention cbam      the same network with another attention",
+      `next       ${call("list")}: the mechanisms`,
+      `           ${call("show cbam")}: one of them`,
+      `           ${call("train --attention cbam")}: the same network with another attention`,
     ].join("\n"),
   );
 }

@@ -1,7 +1,11 @@
-/** A hint for an unknown name: those that are near, else all. */
+/** Longer lists of names are only counted. */
+const listed = 30;
+
+/** A hint for an unknown name: those that are near, else all, or how many there are. */
 export function didYouMean(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
-  return near.length > 0 ? `did you mean ${near.join(" or ")}?` : `known are ${known.join(", ")}`;
+  if (near.length > 0) return `did you mean ${near.join(" or ")}?`;
+  return known.length <= listed ? `known are ${known.join(", ")}` : `none of the ${known.length} known is like it`;
 }
 
 /** At most three known names that differ little, or contain the name or a piece of it; the nearest first. */

@@ -38,7 +38,7 @@ const counterName = "num_batches_tracked";
 export function fromTorchNames(keys: Iterable<string>, options: TorchNameOptions = {}): NamesFromTorch {
   const all = [...keys];
   const wrapped = wrapperLength(all);
-  const renames = renamesOf(options, "theirs");
+  const renames = renamesOf(options);
   const names = new Map<string, string>();
   const dropped: string[] = [];
   const takenBy = new Map<string, string>();
@@ -48,7 +48,7 @@ export function fromTorchNames(keys: Iterable<string>, options: TorchNameOptions
       dropped.push(key);
       continue;
     }
-    const name = rename(bare, renames, camelCase);
+    const name = fromTorch(bare, renames);
     const other = takenBy.get(name);
     if (other !== undefined) {
       throw new FormatError(`state dict: ${quote(other)} and ${quote(key)} are both ${quote(name)} here`);
@@ -64,12 +64,12 @@ export function fromTorchNames(keys: Iterable<string>, options: TorchNameOptions
  * @throws FormatError where two names get one key
  */
 export function toTorchNames(names: Iterable<string>, options: TorchNameOptions = {}): NamesToTorch {
-  const renames = renamesOf(options, "ours");
+  const renames = renamesOf(options);
   const keys = new Map<string, string>();
   const takenBy = new Map<string, string>();
   const counters: string[] = [];
   for (const name of names) {
-    const key = rename(name, renames, snakeCase);
+    const key = toTorch(name, renames);
     const other = takenBy.get(key);
     if (other !== undefined) {
       throw new FormatError(
@@ -84,29 +84,61 @@ export function toTorchNames(names: Iterable<string>, options: TorchNameOptions 
   return { names: keys, counters };
 }
 
-/** A path and what replaces it. */
+/** A full path in the reference's names and in ours. */
 interface Rename {
-  readonly from: string;
-  readonly to: string;
+  readonly theirs: string;
+  readonly ours: string;
 }
 
-/** The replacements of all modules with full paths, longest first. */
-function renamesOf({ modules = {} }: TorchNameOptions, from: "theirs" | "ours"): readonly Rename[] {
-  const renames = Object.entries(modules).flatMap(([path, names]) =>
-    Object.entries(names).map(([theirs, ours]) => {
-      const [key, name] = [join(mapParts(path, snakeCase), theirs), join(path, ours)];
-      return from === "theirs" ? { from: key, to: name } : { from: name, to: key };
-    }),
+/** All modules' names with full paths. A module's own place may be named by one that holds it. */
+function renamesOf({ modules = {} }: TorchNameOptions): readonly Rename[] {
+  const renames: Rename[] = [];
+  for (const [path, names] of Object.entries(modules).sort(([a], [b]) => a.length - b.length)) {
+    const place = toTorch(path, renames);
+    for (const [theirs, ours] of Object.entries(names)) {
+      renames.push({ theirs: join(place, theirs), ours: join(path, ours) });
+    }
+  }
+  return renames;
+}
+
+function fromTorch(key: string, renames: readonly Rename[]): string {
+  return replaced(
+    key,
+    renames,
+    ({ theirs }) => theirs,
+    ({ ours }) => ours,
+    camelCase,
   );
-  return renames.sort((a, b) => b.from.length - a.from.length);
 }
 
-function rename(path: string, renames: readonly Rename[], convert: (part: string) => string): string {
-  const found = renames.find(({ from }) => path === from || path.startsWith(`${from}.`));
+function toTorch(name: string, renames: readonly Rename[]): string {
+  return replaced(
+    name,
+    renames,
+    ({ ours }) => ours,
+    ({ theirs }) => theirs,
+    snakeCase,
+  );
+}
+
+/** Replaces the longest beginning that `from` names, and converts the other parts. */
+function replaced(
+  path: string,
+  renames: readonly Rename[],
+  from: (rename: Rename) => string,
+  to: (rename: Rename) => string,
+  convert: (part: string) => string,
+): string {
+  let found: Rename | undefined;
+  for (const rename of renames) {
+    const start = from(rename);
+    if (path !== start && !path.startsWith(`${start}.`)) continue;
+    if (!found || start.length > from(found).length) found = rename;
+  }
   if (!found) return mapParts(path, convert);
-  return path === found.from
-    ? found.to
-    : `${found.to}.${mapParts(path.slice(found.from.length + 1), convert)}`;
+  const rest = path.slice(from(found).length);
+  return `${to(found)}${mapParts(rest, convert)}`;
 }
 
 /** `running_mean` to `runningMean`. An underscore before anything but a lower-case letter stays: `conv1_1`. */

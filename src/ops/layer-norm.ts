@@ -20,7 +20,7 @@ function normalizedAxes(x: Tensor, scale: Tensor): number[] {
 /**
  * Normalization of each sample over its last axes, as many as scale and bias have, with the biased variance:
  * (x - mean) / sqrt(variance + epsilon) * scale + bias.
- * Ba, Kiros, Hinton: Layer Normalization, 2016, arXiv:1607.06450, eq. 4. Two passes, exact for means far from zero; its gradient is
+ * Ba, Kiros, Hinton: Layer Normalization, 2016, arXiv:1607.06450. Two passes, exact for means far from zero; its gradient is
  * written in the standardized values that the forward pass keeps anyway.
  */
 export const layerNorm: Op<[x: Tensor, scale: Tensor, bias: Tensor], { epsilon: number }> = defineOp(

@@ -71,6 +71,14 @@ describe("fromTorchNames", () => {
     ]);
   });
 
+  it("finds a module's names where its host names it otherwise", () => {
+    const modules = { "layer1.0.se": se, "layer1.0": { se_module: "se" } };
+    const keys = ["layer1.0.se_module.fc.0.weight", "layer1.0.se_module.other_part.weight"];
+    const ours = ["layer1.0.se.fc1.weight", "layer1.0.se.otherPart.weight"];
+    expect([...fromTorchNames(keys, { modules }).names.values()]).toEqual(ours);
+    expect([...toTorchNames(ours, { modules }).names.values()]).toEqual(keys);
+  });
+
   it("refuses two keys of one name", () => {
     expect(() => fromTorchNames(["bn.running_mean", "bn.runningMean"])).toThrow(FormatError);
     expect(() => fromTorchNames(["bn.running_mean", "bn.runningMean"])).toThrow(

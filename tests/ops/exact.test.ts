@@ -9,12 +9,16 @@ import {
   cast,
   dropout,
   equal,
+  erf,
+  gelu,
   gradients,
   greater,
   hardSigmoid,
   isPositive,
+  layerNorm,
   log,
   logSoftmax,
+  maskedSoftmax,
   maximum,
   maxPool,
   minimum,
@@ -115,6 +119,45 @@ describe.each([cpu, portable])("on $kind", (target) => {
     expect(dx[0]).toBeCloseTo(2 * p * (1 - p), 6);
     expect(dx[2]).toBeCloseTo(-2 * p * (1 - p), 6);
     expect([dx[1], dx[3]]).toEqual([expect.closeTo(0, 12), expect.closeTo(0, 12)]);
+  });
+
+  it.each([0, 1])(
+    "maskedSoftmax along axis %d gives rows of -infinity weight 0 and gradient 0",
+    async (axis) => {
+      // Two rows: hidden, and half hidden.
+      const rows = axis === 1 ? [-infinity, -infinity, 3, -infinity] : [-infinity, 3, -infinity, -infinity];
+      const x = floats([2, 2], rows);
+      const { y, dx } = await both(
+        (leaf) => mul(maskedSoftmax(leaf, { axis }), constant([1, 2, 3, 4], { shape: [2, 2] })),
+        x,
+        target,
+      );
+      expect(y).toEqual(axis === 1 ? [0, 0, 3, 0] : [0, 2, 0, 0]);
+      expect(dx).toEqual([0, 0, 0, 0].map(() => expect.closeTo(0, 12)));
+    },
+  );
+
+  it("maskedSoftmax is softmax for finite scores, the lowest included", async () => {
+    const lowest = -3.4028234663852886e38;
+    const x = floats([2, 2], [1, 2, lowest, lowest]);
+    expect((await both((leaf) => maskedSoftmax(leaf, { axis: 1 }), x, target)).y.slice(2)).toEqual([
+      0.5, 0.5,
+    ]);
+  });
+
+  it("gelu and its gradient are exact far from zero, where erf is 1", async () => {
+    expect((await both(erf, vector(-10, 0, 10), target)).y).toEqual([-1, 0, 1]);
+    const { y, dx } = await both(gelu, vector(-40, 0, 40), target);
+    expect(y).toEqual([expect.closeTo(0), 0, 40]);
+    expect(dx).toEqual([expect.closeTo(0), 0.5, 1]);
+  });
+
+  it("layerNorm is exact for means far from zero", async () => {
+    const x = floats([1, 4], [4096.25, 4096.75, 4095.25, 4095.75]);
+    const [one, zero] = [constant([1, 1, 1, 1]), constant([0, 0, 0, 0])];
+    const { y } = await both((leaf) => layerNorm(leaf, one, zero, { epsilon: 0 }), x, target);
+    const deviation = Math.sqrt((0.25 ** 2 + 0.75 ** 2) / 2);
+    expect(y).toEqual([0.25, 0.75, -0.75, -0.25].map((value) => expect.closeTo(value / deviation, 6)));
   });
 
   it("softmax, logSoftmax and softplus do not overflow", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { HostTensor } from "../../src/base/dtype.js";
 import { emitModel } from "../../src/onnx/emit.js";
+import { cos, sin } from "../../src/ops/trigonometric.js";
 import { type DeviceName, sessionTarget } from "../../src/runtime/devices.js";
 import type { Placement, Session } from "../../src/runtime/types.js";
 import { leavesOf, relativeError } from "../ops/evaluate.js";
@@ -50,5 +51,16 @@ describe("on WebGPU", () => {
     expect({ shape: y.shape, dtype: y.dtype }).toEqual({ shape: expected.shape, dtype: expected.dtype });
     expect(relativeError(y, expected)).toBeLessThan(2e-6);
     if (!onCpu(sample)) expect(placement.fallbacks).toEqual({});
+  });
+
+  it.each([
+    [sin, Math.sin],
+    [cos, Math.cos],
+  ] as const)("%s of large angles", async (op, exact) => {
+    const angles = Float32Array.from({ length: 401 }, (_, i) => (i - 200) * 1.37);
+    const inputs: HostTensor[] = [{ dtype: "float32", shape: [401], data: angles }];
+    const { y } = await evaluateOn("webgpu", { title: op.opName, op, attributes: {}, inputs });
+    const errors = Array.from(y.data as Float32Array, (value, i) => Math.abs(value - exact(angles[i]!)));
+    expect(Math.max(...errors)).toBeLessThan(5e-7);
   });
 });

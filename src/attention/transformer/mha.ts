@@ -1,121 +1,19 @@
-import * as z from "zod/mini";
 import type { Model } from "../../graph/model.js";
 import type { Tensor } from "../../graph/tensor.js";
 import type { Variable } from "../../graph/variable.js";
-import { type CallSignature, mechanism, type Options } from "../mechanism.js";
-import { dropRate, flag, optional, size } from "../options.js";
+import { mechanism, type Options } from "../mechanism.js";
 import { FusedHeads } from "./fused-heads.js";
 import { meanOverHeads } from "./heads.js";
+import {
+  extraKeys,
+  fusedParameters,
+  fusedSignature,
+  multiHeadOptions,
+  multiHeadWidths,
+  separateParameters,
+  separateSignature,
+} from "./mha-options.js";
 import { type MultiHeadInputs, SeparateHeads } from "./separate-heads.js";
-
-type SeparateOption = "keyDim" | "valueDim" | "addBiasKv" | "addZeroAttn";
-type FusedOption = "qkNorm" | "scaleNorm" | "gated" | "attnHeadDim" | "dimOut";
-type LayoutOptions = { readonly qkvFused: boolean } & Partial<Record<SeparateOption | FusedOption, unknown>>;
-
-/** Refuses an option of one layout with the other. */
-function onlyWith(fused: boolean, name: SeparateOption | FusedOption) {
-  return z.refine<LayoutOptions>((o) => o.qkvFused === fused || !o[name], {
-    error: `must not be given ${fused ? "without" : "with"} qkvFused`,
-    path: [name],
-  });
-}
-
-const options = z
-  .strictObject({
-    embedDim: size,
-    heads: size,
-    qkvFused: flag(false),
-    keyDim: optional(size),
-    valueDim: optional(size),
-    bias: flag(true),
-    addBiasKv: flag(false),
-    addZeroAttn: flag(false),
-    averageWeights: flag(true),
-    qkvBias: flag(false),
-    projBias: flag(true),
-    qkNorm: flag(false),
-    scaleNorm: flag(false),
-    gated: flag(false),
-    attnHeadDim: optional(size),
-    dimOut: optional(size),
-    dropout: z._default(dropRate, 0),
-  })
-  .check(
-    z.refine((o) => (o.qkvFused && o.attnHeadDim != null) || o.embedDim % o.heads === 0, {
-      error: "must divide embedDim",
-      path: ["heads"],
-    }),
-    onlyWith(false, "keyDim"),
-    onlyWith(false, "valueDim"),
-    onlyWith(false, "addBiasKv"),
-    onlyWith(false, "addZeroAttn"),
-    onlyWith(true, "qkNorm"),
-    onlyWith(true, "scaleNorm"),
-    onlyWith(true, "gated"),
-    onlyWith(true, "attnHeadDim"),
-    onlyWith(true, "dimOut"),
-  );
-
-type Parsed = z.output<typeof options>;
-
-/** Options with the widths that follow from others. */
-function widths(o: Parsed) {
-  const headDim = o.attnHeadDim ?? o.embedDim / o.heads;
-  return {
-    ...o,
-    keyDim: o.keyDim ?? o.embedDim,
-    valueDim: o.valueDim ?? o.embedDim,
-    headDim,
-    innerDim: o.heads * headDim,
-    dimOut: o.dimOut ?? o.embedDim,
-  };
-}
-
-/** Rows that are appended to keys and values. */
-function extraKeys({ addBiasKv, addZeroAttn }: Parsed): number {
-  return Number(addBiasKv) + Number(addZeroAttn);
-}
-
-function separateSignature(o: Parsed): CallSignature {
-  const { embedDim, keyDim, valueDim } = widths(o);
-  return {
-    inputs: {
-      query: { shape: ["batch", "length", embedDim] },
-      key: { shape: ["batch", "keyLength", keyDim], optional: keyDim === embedDim },
-      value: { shape: ["batch", "keyLength", valueDim], optional: valueDim === keyDim },
-      mask: {
-        shape: ["...", "length", "keyLength"],
-        dtype: "bool",
-        otherDType: "float32",
-        optional: true,
-      },
-      keyPaddingMask: { shape: ["batch", "keyLength"], dtype: "bool", optional: true },
-    },
-    outputs: { y: ["batch", "length", embedDim] },
-  };
-}
-
-function fusedSignature(o: Parsed): CallSignature {
-  return {
-    inputs: {
-      query: { shape: ["batch", "length", o.embedDim] },
-      mask: { shape: ["..."], dtype: "bool", otherDType: "float32", optional: true },
-    },
-    outputs: { y: ["batch", "length", widths(o).dimOut] },
-  };
-}
-
-function separateParameters(o: Parsed): number {
-  const { embedDim: e, keyDim, valueDim } = widths(o);
-  return 2 * e * e + e * keyDim + e * valueDim + (o.bias ? 4 * e : 0) + (o.addBiasKv ? 2 * e : 0);
-}
-
-function fusedParameters(o: Parsed): number {
-  const { embedDim: d, innerDim: a, headDim, dimOut } = widths(o);
-  const projections = 3 * a * d + (o.qkvBias ? 3 * a : 0) + a * dimOut + (o.projBias ? dimOut : 0);
-  const norms = (o.qkNorm ? 4 * headDim : 0) + (o.scaleNorm ? 2 * a : 0);
-  return projections + norms + (o.gated ? a * d + (o.qkvBias ? a : 0) : 0);
-}
 
 /**
  * Multi-head attention: several scaled dot-product attentions side by side, each on a projection of its own.
@@ -133,7 +31,7 @@ export class MultiHeadAttention extends mechanism({
     "Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser, Polosukhin: Attention Is All You Need, NeurIPS 2017",
   arxiv: "1706.03762",
   formula: String.raw`\mathbf{Y} = \left[H_1;\dots;H_h\right]W^O,\quad H_a = \mathrm{softmax}\!\left(\frac{QW^Q_a(KW^K_a)^\top}{\sqrt{d}}\right)VW^V_a`,
-  options,
+  options: multiHeadOptions,
   maps: (o) => {
     const keys = o.qkvFused ? "length" : `keyLength+${extraKeys(o)}`;
     const attention = {
@@ -154,7 +52,7 @@ export class MultiHeadAttention extends mechanism({
   calls: (o) => ({ forward: o.qkvFused ? fusedSignature(o) : separateSignature(o) }),
   parameters: (o) => (o.qkvFused ? fusedParameters(o) : separateParameters(o)),
   macs: (o, { batch = 1, length = 1, keyLength = 1 }) => {
-    const { embedDim: e, innerDim: a, keyDim, valueDim, dimOut } = widths(o);
+    const { embedDim: e, innerDim: a, keyDim, valueDim, dimOut } = multiHeadWidths(o);
     if (o.qkvFused) {
       const gate = o.gated ? length * e * a : 0;
       return batch * (3 * length * e * a + 2 * length ** 2 * a + length * a * dimOut + gate);
@@ -228,7 +126,7 @@ export class MultiHeadAttention extends mechanism({
 
   constructor(options: Options<typeof MultiHeadAttention>) {
     super(options);
-    const widened = widths(this.options);
+    const widened = multiHeadWidths(this.options);
     this.#heads = this.options.qkvFused ? new FusedHeads(widened) : new SeparateHeads(widened);
   }
 

@@ -30,7 +30,7 @@ export interface PaddedImage {
  * Positional encoding: adds to each token or pixel what says where it is.
  * Sinusoidal: Vaswani et al.: Attention Is All You Need, NeurIPS 2017, arXiv:1706.03762, section 3.5. Learned: Dosovitskiy et al.,
  * ICLR 2021, arXiv:2010.11929, eq. 1. In two dimensions, half of the channels for each: Carion et al., ECCV 2020, arXiv:2005.12872,
- * appendix A.4; as in its code, sine2d counts from 1 and has rows first, learned2d has columns first.
+ * appendix; as in its code, sine2d counts from 1 and has rows first, learned2d has columns first.
  */
 export class PositionalEncoding extends mechanism({
   id: "positional-encoding",

@@ -15,7 +15,7 @@ function residualPart(tokens: number): Tensor {
 
 /**
  * Attention rollout: how much of each input token is in each token after all layers, the identity branches counted as one half.
- * Abnar, Zuidema: Quantifying Attention Flow in Transformers, ACL 2020, arXiv:2005.00928, eq. 1; the mean over heads stands for a layer.
+ * Abnar, Zuidema: Quantifying Attention Flow in Transformers, ACL 2020, arXiv:2005.00928, section 3; the mean over heads stands for a layer.
  * @param attentions [N, heads, T, T] of each layer, the first layer first
  * @returns [N, T, T], rows sum to 1
  * @throws ShapeError without layers

@@ -37,7 +37,7 @@ export interface Sine2dOptions {
   readonly scale?: number | undefined;
 }
 
-/** Sines and cosines of rows, then of columns, both from 1: [1, C, H, W]. Carion et al. 2020, appendix A.4. */
+/** Sines and cosines of rows, then of columns, both from 1: [1, C, H, W]. Carion et al. 2020, appendix. */
 export function sinePositions2d([height, width]: readonly [number, number], options: Sine2dOptions): Tensor {
   const { channels, temperature, scale } = options;
   const half = channels / 2;

@@ -31,7 +31,7 @@ export class PatchEmbed extends Module {
   }
 }
 
-/** A learned factor per channel. Touvron et al.: Going deeper with Image Transformers, ICCV 2021, arXiv:2103.17239, eq. 5. */
+/** A learned factor per channel. Touvron et al.: Going deeper with Image Transformers, ICCV 2021, arXiv:2103.17239. */
 class LayerScale extends Module {
   readonly gamma: Variable;
 

@@ -1,4 +1,3 @@
-import * as z from "zod/mini";
 import type { Tensor } from "../../graph/tensor.js";
 import type { Variable } from "../../graph/variable.js";
 import { LayerNorm } from "../../nn/layer-norm.js";
@@ -10,81 +9,12 @@ import { max, mean } from "../../ops/reduce.js";
 import { concat, reshape, slice } from "../../ops/shape.js";
 import type { AttentionMap } from "../maps.js";
 import { mechanism, type Options } from "../mechanism.js";
-import { flag, optional, positive, size } from "../options.js";
 import { attentionRollout } from "./rollout.js";
 import { initial, PatchEmbed, VitBlock } from "./vit-block.js";
+import { imageSizes, type VitOptions, vitLayout, vitOptions, vitParameters } from "./vit-options.js";
 
-const count = z.int().check(z.gte(0));
-
-const options = z
-  .strictObject({
-    imageSize: z._default(z.union([size, z.tuple([size, size])]), 224),
-    patchSize: z._default(size, 16),
-    inChannels: z._default(size, 3),
-    numClasses: z._default(count, 1000),
-    embedDim: z._default(size, 768),
-    depth: z._default(size, 12),
-    heads: z._default(size, 12),
-    mlpRatio: z._default(positive, 4),
-    qkvBias: flag(true),
-    qkNorm: flag(false),
-    initValues: optional(positive),
-    classToken: flag(true),
-    regTokens: z._default(count, 0),
-    noEmbedClass: flag(false),
-    globalPool: z._default(z.enum(["token", "avg", "max", "avgmax", ""]), "token"),
-    fcNorm: optional(z.boolean()),
-    poolIncludePrefix: flag(false),
-    preNorm: flag(false),
-    layerNormEps: z._default(positive, 1e-6),
-  })
-  .check(
-    z.refine((o) => imageSizes(o).every((side) => side % o.patchSize === 0), {
-      error: "must be a multiple of patchSize",
-      path: ["imageSize"],
-    }),
-    z.refine((o) => o.embedDim % o.heads === 0, { error: "must divide embedDim", path: ["heads"] }),
-    z.refine((o) => o.embedDim * o.mlpRatio >= 1, {
-      error: "must give one hidden unit or more",
-      path: ["mlpRatio"],
-    }),
-    z.refine((o) => o.classToken || o.globalPool !== "token", {
-      error: "must be true for globalPool token",
-      path: ["classToken"],
-    }),
-  );
-
-type Parsed = z.output<typeof options>;
-
-function imageSizes({
-  imageSize,
-}: {
-  imageSize: number | [number, number];
-}): [height: number, width: number] {
-  return typeof imageSize === "number" ? [imageSize, imageSize] : imageSize;
-}
-
-/** Sizes that follow from the options. */
-function layout(o: Parsed) {
-  const [rows, columns] = imageSizes(o).map((side) => side / o.patchSize) as [number, number];
-  const prefix = Number(o.classToken) + o.regTokens;
-  const patches = rows * columns;
-  return {
-    rows,
-    columns,
-    prefix,
-    patches,
-    tokens: prefix + patches,
-    positions: o.noEmbedClass ? patches : prefix + patches,
-    hiddenDim: Math.floor(o.embedDim * o.mlpRatio),
-    outputDim: o.numClasses || o.embedDim,
-    /** The final norm acts on what is pooled. */
-    normAfterPool: o.fcNorm ?? ["avg", "max", "avgmax"].includes(o.globalPool),
-  };
-}
-
-function maps(o: Parsed): Record<string, AttentionMap> {
-  const { tokens, rows, columns } = layout(o);
+function maps(o: VitOptions): Record<string, AttentionMap> {
+  const { tokens, rows, columns } = vitLayout(o);
   const attention = (_: unknown, index: number): [string, AttentionMap] => [
     `attention.${index}`,
     {
@@ -105,15 +35,6 @@ function maps(o: Parsed): Record<string, AttentionMap> {
   };
 }
 
-function parameters(o: Parsed): number {
-  const { embedDim: d, numClasses: k } = o;
-  const { prefix, positions, hiddenDim: m } = layout(o);
-  const embedding = o.inChannels * o.patchSize ** 2 * d + (o.preNorm ? 2 * d : d) + (prefix + positions) * d;
-  const attention = 4 * d * d + d + (o.qkvBias ? 3 * d : 0) + (o.qkNorm ? (4 * d) / o.heads : 0);
-  const block = attention + 2 * d * m + m + d + 4 * d + (o.initValues == null ? 0 : 2 * d);
-  return embedding + o.depth * block + 2 * d + (k > 0 ? d * k + k : 0);
-}
-
 /**
  * Vision transformer: an image as a sequence of patches, encoded by self-attention, classified from a class token or a mean of tokens.
  * Dosovitskiy et al.: An Image is Worth 16x16 Words, ICLR 2021, arXiv:2010.11929, eq. 1 to 4.
@@ -129,10 +50,10 @@ export class VisionTransformer extends mechanism({
     "Dosovitskiy, Beyer, Kolesnikov, Weissenborn, Zhai, Unterthiner, Dehghani, Minderer, Heigold, Gelly, Uszkoreit, Houlsby: An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale, ICLR 2021",
   arxiv: "2010.11929",
   formula: String.raw`\mathbf{z}_0 = [\mathbf{c}; E\mathbf{x}_1; \dots; E\mathbf{x}_P] + \mathbf{p},\quad \mathbf{z}'_l = \mathbf{z}_{l-1} + \mathrm{MHA}(\mathrm{LN}(\mathbf{z}_{l-1})),\quad \mathbf{z}_l = \mathbf{z}'_l + \mathrm{MLP}(\mathrm{LN}(\mathbf{z}'_l)),\quad \mathbf{y} = W\,\mathrm{LN}(\mathbf{z}_L)_0`,
-  options,
+  options: vitOptions,
   maps,
   calls: (o) => {
-    const { tokens, outputDim } = layout(o);
+    const { tokens, outputDim } = vitLayout(o);
     return {
       forward: {
         inputs: { x: { shape: ["batch", o.inChannels, ...imageSizes(o)] } },
@@ -140,10 +61,10 @@ export class VisionTransformer extends mechanism({
       },
     };
   },
-  parameters,
+  parameters: vitParameters,
   macs: (o, { batch = 1 }) => {
     const { embedDim: d } = o;
-    const { tokens: t, patches, hiddenDim: m } = layout(o);
+    const { tokens: t, patches, hiddenDim: m } = vitLayout(o);
     const embedding = patches * o.inChannels * o.patchSize ** 2 * d;
     const block = 4 * t * d * d + 2 * t * t * d + 2 * t * d * m;
     return batch * (embedding + o.depth * block + (o.globalPool === "" ? t : 1) * d * o.numClasses);
@@ -228,7 +149,7 @@ export class VisionTransformer extends mechanism({
     super(options);
     const o = this.options;
     const { embedDim, depth, regTokens, numClasses } = o;
-    const { positions, hiddenDim, normAfterPool } = layout(o);
+    const { positions, hiddenDim, normAfterPool } = vitLayout(o);
     const normalization = () => new LayerNorm({ size: embedDim, epsilon: o.layerNormEps });
     if (o.classToken) this.clsToken = parameter([1, 1, embedDim], normal(1e-6));
     if (regTokens > 0) this.regToken = parameter([1, regTokens, embedDim], normal(1e-6));
@@ -276,7 +197,7 @@ export class VisionTransformer extends mechanism({
     if (globalPool === "token") {
       return reshape(slice(tokens, { axes: [1], starts: [0], ends: [1] }), { shape: [-1, embedDim] });
     }
-    const { prefix, tokens: length } = layout(this.options);
+    const { prefix, tokens: length } = vitLayout(this.options);
     const first = poolIncludePrefix ? 0 : prefix;
     const pooled = first > 0 ? slice(tokens, { axes: [1], starts: [first], ends: [length] }) : tokens;
     const over = { axes: [1], keepDims: false };
@@ -288,7 +209,7 @@ export class VisionTransformer extends mechanism({
   #tapRollout(attentions: readonly Tensor[]): void {
     const rollout = this.tap("rollout", attentionRollout(attentions)); // [N, T, T]
     if (!this.options.classToken) return;
-    const { prefix, tokens, rows, columns } = layout(this.options);
+    const { prefix, tokens, rows, columns } = vitLayout(this.options);
     const ofClass = slice(rollout, { axes: [1, 2], starts: [0, prefix], ends: [1, tokens] });
     this.tap("rolloutClass", reshape(ofClass, { shape: [-1, rows, columns] }));
   }

@@ -1,14 +1,20 @@
 import { defineConfig } from "tsdown";
 import manifest from "./package.json" with { type: "json" };
 
-/** The sources of what `exports` names. */
-const library = Object.values(manifest.exports).flatMap((target) =>
-  typeof target === "string" ? [] : target.types.replace("./dist/", "src/").replace(".d.ts", ".ts"),
-);
+/** What an entry of `exports` names: a file, or files by condition. */
+type Target = string | { readonly [condition: string]: Target };
+
+/** The sources of the declaration files that `exports` names. */
+function sourcesOf(target: Target): string[] {
+  if (typeof target !== "string") return Object.values(target).flatMap(sourcesOf);
+  return target.endsWith(".d.ts") ? [target.replace("./dist/", "src/").replace(".d.ts", ".ts")] : [];
+}
+
+const library = sourcesOf(manifest.exports);
 
 export default defineConfig({
-  // Beside the library: the command, and the worker, which is started by its file's name.
-  entry: [...library, "src/cli/main.ts", "src/runtime/node-worker.ts"],
+  // Beside the library: the command, and the workers, which are started by their files' names.
+  entry: [...library, "src/cli/main.ts", "src/runtime/node-worker.ts", "src/runtime/web-worker.ts"],
   // A file per module: a bundler takes the modules that are used, and no other mechanism comes along.
   unbundle: true,
   format: "esm",

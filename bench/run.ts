@@ -81,7 +81,7 @@ process.stdout.write(
 
 const folder = new URL("./results/", import.meta.url);
 await mkdir(folder, { recursive: true });
-const info = await nodeRuntime().info();
+const info = await nodeRuntime().info({ devices: false });
 const result = {
   date: new Date().toISOString(),
   fovea: version,

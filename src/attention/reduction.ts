@@ -27,8 +27,13 @@ export function innerWidth(options: {
   return options.innerChannels ?? Math.max(1, Math.floor(options.channels / 2));
 }
 
+/** Check of options that refuses a reduction that leaves no channel, where the options have one. */
+export function leavesChannelsWhere<O extends ReductionOptions>(hasReduction: (options: O) => boolean) {
+  return z.refine<O>((options) => !hasReduction(options) || reducedWidth(options) >= 1, {
+    error: "floor(channels / reduction) must be >= 1",
+    path: ["reduction"],
+  });
+}
+
 /** Check of options that refuses a reduction that leaves no channel. */
-export const leavesChannels = z.refine<ReductionOptions>((options) => reducedWidth(options) >= 1, {
-  error: "floor(channels / reduction) must be >= 1",
-  path: ["reduction"],
-});
+export const leavesChannels = leavesChannelsWhere<ReductionOptions>(() => true);

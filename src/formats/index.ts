@@ -1,8 +1,18 @@
 export { type FileDType, type FileTensor, toHostTensor } from "./file-tensor.js";
+export type { CheckpointValue } from "./flatten.js";
 export { type IdxArray, type IdxData, readIdx } from "./idx.js";
+export { type PyTorchCheckpoint, type ReadPyTorchOptions, readPyTorch } from "./pytorch.js";
 export {
   readSafetensors,
   type Safetensors,
   type WritableTensor,
   writeSafetensors,
 } from "./safetensors.js";
+export {
+  type CheckpointNames,
+  fromTorchNames,
+  type NamesFromTorch,
+  type NamesToTorch,
+  type TorchNameOptions,
+  toTorchNames,
+} from "./torch-names.js";

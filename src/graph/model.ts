@@ -1,5 +1,6 @@
 import { type DType, elementCount } from "../base/dtype.js";
 import { FoveaError, OptionError } from "../base/errors.js";
+import { ancestors } from "./ancestors.js";
 import { input } from "./leaf.js";
 import type { Shape } from "./size.js";
 import { Tensor } from "./tensor.js";
@@ -159,13 +160,8 @@ function call(target: Traceable, method: string, argument: unknown): Outputs {
 
 /** Variables that a function closes over, numbered in the order of their creation. */
 function unnamedVariables(roots: readonly Tensor[]): ReadonlyMap<string, Variable> {
-  const reached = new Set<Tensor>();
-  const pending = [...roots];
-  for (let tensor = pending.pop(); tensor; tensor = pending.pop()) {
-    if (reached.has(tensor)) continue;
-    reached.add(tensor);
-    pending.push(...tensor.inputs);
-  }
-  const variables = [...reached].filter((tensor) => tensor instanceof Variable).sort((a, b) => a.id - b.id);
+  const variables = [...ancestors(roots)]
+    .filter((tensor) => tensor instanceof Variable)
+    .sort((a, b) => a.id - b.id);
   return new Map(variables.map((variable, index) => [`variable${index}`, variable]));
 }

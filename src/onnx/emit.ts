@@ -1,4 +1,5 @@
 import { FoveaError } from "../base/errors.js";
+import { ancestors } from "../graph/ancestors.js";
 import type { Target } from "../graph/emitter.js";
 import { foldCalls } from "../graph/fold.js";
 import type { Tensor } from "../graph/tensor.js";
@@ -67,14 +68,7 @@ function onnxSize(size: Tensor["shape"][number]): OnnxSize {
 
 /** Leaves that the outputs depend on. Composites are made of their inputs, so expansion adds none. */
 function reachableLeaves(outputs: Iterable<Tensor>): ReadonlySet<Tensor> {
-  const seen = new Set<Tensor>();
-  const pending = [...outputs];
-  for (let tensor = pending.pop(); tensor; tensor = pending.pop()) {
-    if (seen.has(tensor)) continue;
-    seen.add(tensor);
-    pending.push(...tensor.inputs);
-  }
-  return new Set([...seen].filter((tensor) => tensor.inputs.length === 0));
+  return new Set([...ancestors(outputs)].filter((tensor) => tensor.inputs.length === 0));
 }
 
 function emitCall(builder: ModelBuilder, tensor: Tensor, operands: readonly string[]): string {

@@ -76,6 +76,9 @@ export const div: Op<Binary> = defineOp("div", {
   samples: pairs.map((pair) => ({ ...pair, domain: "positive" as const })),
 });
 
+/** Operands without ties, at which the gradient jumps. */
+const distinctPairs = pairs.slice(0, 2).map((pair) => ({ ...pair, domain: { distinct: 0.1 } }));
+
 /** The larger of two, element by element; equal operands share the gradient. ONNX Max-13. */
 export const maximum: Op<Binary> = defineOp("maximum", {
   type: broadcastType,
@@ -84,22 +87,7 @@ export const maximum: Op<Binary> = defineOp("maximum", {
   elementwise: true,
   broadcasts: true,
   macs: 0,
-  samples: [
-    {
-      inputs: [
-        [2, 3, 4],
-        [2, 3, 4],
-      ],
-      domain: { distinct: 0.1 },
-    },
-    {
-      inputs: [
-        [2, 3, 4],
-        [3, 1],
-      ],
-      domain: { distinct: 0.1 },
-    },
-  ],
+  samples: distinctPairs,
 });
 
 /** The smaller of two, element by element; equal operands share the gradient. ONNX Min-13. */
@@ -110,22 +98,7 @@ export const minimum: Op<Binary> = defineOp("minimum", {
   elementwise: true,
   broadcasts: true,
   macs: 0,
-  samples: [
-    {
-      inputs: [
-        [2, 3, 4],
-        [2, 3, 4],
-      ],
-      domain: { distinct: 0.1 },
-    },
-    {
-      inputs: [
-        [2, 3, 4],
-        [3, 1],
-      ],
-      domain: { distinct: 0.1 },
-    },
-  ],
+  samples: distinctPairs,
 });
 
 /** 1 where a > b, 1/2 where they are equal, else 0. */

@@ -95,7 +95,7 @@ function planarConv(
 }
 
 /** Zeros before and after the content of some axes. */
-export function padAxes(
+function padAxes(
   emit: Emitter,
   x: string,
   rank: number,

@@ -1,4 +1,5 @@
 import { FoveaError, ShapeError } from "../base/errors.js";
+import { ancestors } from "../graph/ancestors.js";
 import { constant } from "../graph/constant.js";
 import { formatShape, isConcrete } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
@@ -71,13 +72,7 @@ function backward(
 
 /** Tensors on a path from `wrt` to the outputs, inputs first. */
 function dependents(outputs: readonly Tensor[], wrt: readonly Tensor[]): Set<Tensor> {
-  const reached = new Set<Tensor>();
-  const pending = [...outputs];
-  for (let tensor = pending.pop(); tensor; tensor = pending.pop()) {
-    if (reached.has(tensor)) continue;
-    reached.add(tensor);
-    pending.push(...tensor.inputs);
-  }
+  const reached = ancestors(outputs);
   const depends = new Set<Tensor>(wrt.filter((tensor) => reached.has(tensor)));
   // Ids grow from inputs to results, so one pass in their order sees inputs first.
   const ordered = [...reached].sort((a, b) => a.id - b.id);

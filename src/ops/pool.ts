@@ -1,9 +1,9 @@
 import { ShapeError } from "../base/errors.js";
-import type { Emitter } from "../graph/emitter.js";
 import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { normalizeAxis } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { add, mul, sub } from "./arithmetic.js";
+import { emitAxisProduct, type FixedMatrix, transposed } from "./axis-product.js";
 import { cast, equal } from "./compare.js";
 import { spatialSizes } from "./conv.js";
 import { scatterWindows } from "./scatter-windows.js";
@@ -104,7 +104,7 @@ function routeToFirstMaximum(x: Tensor, y: Tensor, dy: Tensor, window: PoolWindo
   }
 }
 
-/** Attributes of an average over bins of an axis, which is one of the last two. */
+/** Attributes of an average over bins of an axis. */
 interface BinAttributes {
   readonly axis: number;
   /** Number of bins. */
@@ -114,42 +114,18 @@ interface BinAttributes {
 }
 
 /** Row `bin` holds 1/width at the positions of the bin: floor(bin L / bins) to ceil((bin + 1) L / bins), which may overlap. */
-function binMatrix({ bins, length }: BinAttributes): Float32Array {
-  const matrix = new Float32Array(bins * length);
+function binMatrix({ bins, length }: BinAttributes): FixedMatrix {
+  const data = new Float32Array(bins * length);
   for (let bin = 0; bin < bins; bin++) {
     const start = Math.floor((bin * length) / bins);
     const end = Math.ceil(((bin + 1) * length) / bins);
-    matrix.fill(1 / (end - start), bin * length + start, bin * length + end);
+    data.fill(1 / (end - start), bin * length + start, bin * length + end);
   }
-  return matrix;
-}
-
-function emitBins(
-  emit: Emitter,
-  x: string,
-  rank: number,
-  attributes: BinAttributes,
-  spread: boolean,
-): string {
-  const { axis, bins, length } = attributes;
-  const rows = binMatrix(attributes);
-  const columns = new Float32Array(rows.length);
-  for (let bin = 0; bin < bins; bin++) {
-    for (let position = 0; position < length; position++)
-      columns[position * bins + bin] = rows[bin * length + position]!;
-  }
-  const last = axis === rank - 1;
-  const tall = { dtype: "float32", shape: [length, bins], data: columns } as const;
-  const wide = { dtype: "float32", shape: [bins, length], data: rows } as const;
-  if (last) return emit.node("MatMul", [x, emit.constant(spread ? wide : tall)]);
-  return emit.node("MatMul", [emit.constant(spread ? tall : wide), x]);
+  return { to: bins, from: length, data };
 }
 
 function normalizeBins(attributes: BinAttributes, x: Tensor): BinAttributes {
-  const axis = normalizeAxis(attributes.axis, x.rank);
-  if (axis < x.rank - 2 || x.rank < 2)
-    throw new ShapeError(`axis ${axis} must be one of the last two of rank ${x.rank}`);
-  return { ...attributes, axis };
+  return { ...attributes, axis: normalizeAxis(attributes.axis, x.rank) };
 }
 
 /** Mean over each bin of an axis: adaptive average pooling of one axis. Bins of a length that they do not divide overlap. */
@@ -163,13 +139,15 @@ const averageBins: Op<[x: Tensor], BinAttributes> = defineOp("averageBins", {
       throw new ShapeError(`axis ${axis} must be ${length}, found ${x.size(axis)}`);
     return { shape: x.shape.with(axis, bins), dtype: "float32" };
   },
-  onnx: (emit, [x], { inputs, attributes }) => emitBins(emit, x!, inputs[0].rank, attributes, false),
+  onnx: (emit, [x], { inputs: [input], attributes }) =>
+    emitAxisProduct(emit, x!, { input, axis: attributes.axis, matrix: binMatrix(attributes) }),
   gradient: ({ attributes, cotangent: dy }) => [() => spreadBins(dy, attributes)],
   macs: 0,
   samples: [
     { inputs: [[2, 5, 7]], attributes: { axis: 2, bins: 3, length: 7 } },
     { inputs: [[2, 5, 4]], attributes: { axis: 1, bins: 2, length: 5 } },
     { inputs: [[1, 3, 2]], attributes: { axis: 1, bins: 8, length: 3 } },
+    { inputs: [[2, 5, 2, 3]], attributes: { axis: 1, bins: 2, length: 5 } },
   ],
 });
 
@@ -181,7 +159,8 @@ const spreadBins: Op<[y: Tensor], BinAttributes> = defineOp("spreadBins", {
     if (y.size(axis) !== bins) throw new ShapeError(`axis ${axis} must be ${bins}, found ${y.size(axis)}`);
     return { shape: y.shape.with(axis, length), dtype: "float32" };
   },
-  onnx: (emit, [y], { inputs, attributes }) => emitBins(emit, y!, inputs[0].rank, attributes, true),
+  onnx: (emit, [y], { inputs: [input], attributes }) =>
+    emitAxisProduct(emit, y!, { input, axis: attributes.axis, matrix: transposed(binMatrix(attributes)) }),
   gradient: ({ attributes, cotangent: dy }) => [() => averageBins(dy, attributes)],
   macs: 0,
   samples: [

@@ -1,9 +1,11 @@
+export { type ActivationMemory, activationMemory } from "./activation-memory.js";
 export {
   type AttentionPictureOptions,
   type AttentionRow,
   attentionPicture,
   type ChannelGates,
 } from "./attention-picture.js";
+export { type BarChartOptions, type BarPanel, type BarValue, barChart } from "./bar-chart.js";
 export { Canvas, type Color, hex, type Shader, type TextStyle } from "./canvas.js";
 export { type ChartOptions, type ChartPanel, type ChartSeries, chart } from "./chart.js";
 export { type Colormap, type ColormapName, colormap, colormapNames, type Rgb } from "./colormap.js";

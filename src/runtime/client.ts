@@ -193,7 +193,7 @@ function prepare(tensors: Tensors, transfer: boolean): Tensors {
 }
 
 /** A copy in a buffer of its own (`slice` of a Node.js Buffer would share one). */
-export function copyOf({ dtype, data }: HostTensor): HostArray {
+function copyOf({ dtype, data }: HostTensor): HostArray {
   const copy = hostArray(dtype, data.length);
   copy.set(data as never);
   return copy;

@@ -5,8 +5,16 @@ import { RequestClient } from "./protocol.js";
 /** How long the end of the process waits for the request that is under way. */
 const exitTimeoutMs = 10_000;
 
+/** A worker thread that holds sessions. */
+export interface SessionWorker {
+  readonly worker: Worker;
+  readonly client: RequestClient;
+  /** To be closed before the thread is stopped. */
+  readonly gate: ExitGate;
+}
+
 /** Starts a worker thread that holds sessions. While it is idle it does not keep the process alive. */
-export function startWorker(): { readonly worker: Worker; readonly client: RequestClient } {
+export function startWorker(): SessionWorker {
   const gate = new ExitGate();
   const worker = new Worker(new URL("./node-worker.js", import.meta.url), {
     name: "fovea-sessions",
@@ -31,5 +39,5 @@ export function startWorker(): { readonly worker: Worker; readonly client: Reque
     process.off("exit", onExit);
     client.fail(`the worker of the sessions has ended with exit code ${code}`);
   });
-  return { worker, client };
+  return { worker, client, gate };
 }

@@ -3,8 +3,8 @@ const busy = 0;
 const ending = 1;
 
 /**
- * Lets a process end between two requests of its worker only: ONNX Runtime aborts the process where its thread is stopped in the
- * midst of a run on a GPU.
+ * Lets a process end between two requests of its worker only: ONNX Runtime's binding aborts the process where its
+ * thread is stopped in the midst of a run.
  */
 export class ExitGate {
   /** To be handed to the other thread. */

@@ -3,7 +3,7 @@ import { DeviceError, ShapeError } from "../base/errors.js";
 import type { TensorInfo } from "./types.js";
 
 /** "float32 [2, 3]" */
-export function describe({
+function describe({
   dtype,
   shape,
 }: {

@@ -1,4 +1,5 @@
 import { version } from "../base/version.js";
+import { ancestors } from "../graph/ancestors.js";
 import type { Tensor } from "../graph/tensor.js";
 import { emitModel } from "../onnx/emit.js";
 import { mul } from "../ops/arithmetic.js";
@@ -6,7 +7,6 @@ import { sum } from "../ops/reduce.js";
 import { namedNoise, noiseInputs } from "../runtime/executable.js";
 import type { Noise } from "../runtime/types.js";
 import type { NonFiniteValue } from "./errors.js";
-import { ancestors } from "./traced-objective.js";
 import { batchInputs, type TrainingStep, variableState } from "./training-step.js";
 
 /** A model that tells which values of a training step are not finite. */

@@ -16,7 +16,7 @@ import type { RunStorage } from "./run-storage.js";
 export type RunConfig = { readonly [name: string]: ConfigValue };
 
 /** Entries of a configuration in which a resumed run may differ. */
-export const surroundings: readonly string[] = ["versions", "threads", "device", "epochs", "steps"];
+const surroundings: readonly string[] = ["versions", "threads", "device", "epochs", "steps"];
 
 const configFile = "config.json";
 const metricsFile = "metrics.jsonl";

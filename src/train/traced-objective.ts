@@ -49,15 +49,3 @@ export function traceObjective(
   }
   return { graph, loss, metrics: new Map(Object.entries(metrics)), classification };
 }
-
-/** Every tensor that the roots depend on, themselves included. */
-export function ancestors(roots: Iterable<Tensor>): ReadonlySet<Tensor> {
-  const reached = new Set<Tensor>();
-  const pending = [...roots];
-  for (let tensor = pending.pop(); tensor; tensor = pending.pop()) {
-    if (reached.has(tensor)) continue;
-    reached.add(tensor);
-    pending.push(...tensor.inputs);
-  }
-  return reached;
-}

@@ -2,6 +2,7 @@ import { checkInteger } from "../base/check.js";
 import { type DType, elementCount, type HostArray, hostArray } from "../base/dtype.js";
 import { OptionError } from "../base/errors.js";
 import { version } from "../base/version.js";
+import { ancestors } from "../graph/ancestors.js";
 import type { Target } from "../graph/emitter.js";
 import { input } from "../graph/leaf.js";
 import { type InputType, type Model, namedVariables } from "../graph/model.js";
@@ -19,7 +20,7 @@ import { checkMovingAverage, type MovingAverage } from "./moving-average.js";
 import type { Objective } from "./objective.js";
 import type { Optimizer } from "./optimizers.js";
 import { type ParameterGroup, parameterSettings } from "./parameter-groups.js";
-import { ancestors, type TracedObjective, traceObjective } from "./traced-objective.js";
+import { type TracedObjective, traceObjective } from "./traced-objective.js";
 
 /** What is to be trained, and how. */
 export interface TrainingStepOptions {

@@ -106,7 +106,10 @@ describe("the runtime of a page", () => {
 
   it("finds the .wasm files where it is told to", async () => {
     await mkdir(join(build.folder, "elsewhere"));
-    await copyFile(join(build.folder, wasmFileNames.wasm), join(build.folder, "elsewhere", wasmFileNames.wasm));
+    await copyFile(
+      join(build.folder, wasmFileNames.wasm),
+      join(build.folder, "elsewhere", wasmFileNames.wasm),
+    );
     const { page } = await openPage(browser, `${isolated.url}training.html`);
     const requested: string[] = [];
     page.on("request", (request) => requested.push(request.url()));

@@ -178,6 +178,15 @@ describe("readZip refuses", () => {
     expect(refusalAfter(change)).toContain(message);
   });
 
+  it("data that reach into the directory", () => {
+    const longer = ({ view, local, central }: ZipParts) => {
+      for (const at of [local[2]! + 18, local[2]! + 22, central[2]! + 20, central[2]! + 24]) {
+        view.setUint32(at, 3, true);
+      }
+    };
+    expect(refusalAfter(longer)).toMatch(/"ä" at offset \d+: 3 bytes of data reach beyond the members' end/);
+  });
+
   it("members that overlap", () => {
     // The second member's entry points to a header inside the first one's data.
     const inner = zipFile([{ name: "b", data: encode("inside") }]);

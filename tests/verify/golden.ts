@@ -2,17 +2,11 @@ import { readFileSync } from "node:fs";
 import type { HostTensor } from "../../src/base/dtype.js";
 import { toHostTensor } from "../../src/formats/file-tensor.js";
 import { readSafetensors, type WritableTensor, writeSafetensors } from "../../src/formats/safetensors.js";
-import type { GoldenCase } from "../../src/verify/golden-case.js";
-import { readGoldenCase } from "../../src/verify/golden-case.js";
 
 const root = new URL("../goldens/", import.meta.url);
 
 export function goldenBytes(file: string): Uint8Array {
   return readFileSync(new URL(file, root));
-}
-
-export function golden(file: string): GoldenCase {
-  return readGoldenCase(goldenBytes(file), file);
 }
 
 /** The same file with another case or other tensors. */

@@ -9,7 +9,7 @@ import { mean } from "../../ops/reduce.js";
 import { reshape } from "../../ops/shape.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { positive, size } from "../options.js";
-import { reducedWidth } from "../reduction.js";
+import { leavesChannelsWhere, reducedWidth } from "../reduction.js";
 
 /** Spatial squeeze and channel excitation: one gate per channel; TMI paper, section III-A. */
 class ChannelExcitation extends Module {
@@ -67,12 +67,7 @@ export class ScSE extends mechanism({
       mode: z._default(z.enum(["scse", "cse", "sse"]), "scse"),
       aggregation: z._default(z.enum(["max", "add"]), "max"),
     })
-    .check(
-      z.refine((o) => o.mode === "sse" || reducedWidth(o) >= 1, {
-        error: "floor(channels / reduction) must be >= 1",
-        path: ["reduction"],
-      }),
-    ),
+    .check(leavesChannelsWhere(({ mode }) => mode !== "sse")),
   maps: ({ channels, mode }) => ({
     ...(mode === "sse"
       ? {}

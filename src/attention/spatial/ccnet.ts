@@ -11,10 +11,7 @@ import { softmax } from "../../ops/normalize.js";
 import { concat, slice, transpose } from "../../ops/shape.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { size } from "../options.js";
-
-function keyWidth({ channels, reduction }: { channels: number; reduction: number }): number {
-  return Math.floor(channels / reduction);
-}
+import { leavesChannels, reducedWidth } from "../reduction.js";
 
 /** [N, C, H, W] -> [N, W, H, C]: the pixels of each column. */
 function columns(x: Tensor): Tensor {
@@ -48,12 +45,7 @@ export class CrissCrossAttention extends mechanism({
   formula: String.raw`\mathbf{y}_u = \gamma \sum_{i \in \mathrm{cross}(u)} \mathrm{softmax}_i(\mathbf{q}_u^\top \mathbf{k}_i)\,\mathbf{v}_i + \mathbf{x}_u`,
   options: z
     .strictObject({ channels: size, reduction: z._default(size, 8), recurrence: z._default(size, 2) })
-    .check(
-      z.refine((o) => keyWidth(o) >= 1, {
-        error: "floor(channels / reduction) must be >= 1",
-        path: ["reduction"],
-      }),
-    ),
+    .check(leavesChannels),
   maps: ({ recurrence }) =>
     Object.fromEntries(
       Array.from({ length: recurrence }, (_, pass) => [
@@ -67,11 +59,11 @@ export class CrissCrossAttention extends mechanism({
       ]),
     ),
   parameters: (options) => {
-    const [c, q] = [options.channels, keyWidth(options)];
+    const [c, q] = [options.channels, reducedWidth(options)];
     return 2 * (c * q + q) + c * c + c + 1;
   },
   macs: (options, { batch = 1, height = 1, width = 1 }) => {
-    const [c, q] = [options.channels, keyWidth(options)];
+    const [c, q] = [options.channels, reducedWidth(options)];
     const pixels = height * width;
     return batch * options.recurrence * (pixels * (2 * c * q + c * c) + pixels * (height + width) * (q + c));
   },
@@ -90,7 +82,7 @@ export class CrissCrossAttention extends mechanism({
   constructor(options: Options<typeof CrissCrossAttention>) {
     super(options);
     const { channels } = this.options;
-    const width = keyWidth(this.options);
+    const width = reducedWidth(this.options);
     this.queryConv = new Conv2d({ inChannels: channels, outChannels: width, kernel: 1 });
     this.keyConv = new Conv2d({ inChannels: channels, outChannels: width, kernel: 1 });
     this.valueConv = new Conv2d({ inChannels: channels, outChannels: channels, kernel: 1 });

@@ -23,7 +23,7 @@ const cards = 12;
 const wrongCards = 3;
 
 /** Images to show: a right prediction of each class in turn, then wrong ones. */
-export function chooseImages(dataset: ImageDataset, predictions: readonly number[]): number[] {
+function chooseImages(dataset: ImageDataset, predictions: readonly number[]): number[] {
   const wrong = predictions.flatMap((prediction, index) =>
     prediction === dataset.label(index) ? [] : [index],
   );

@@ -78,7 +78,7 @@ async function reopen(folder: string): Promise<RunFolder> {
 }
 
 async function createFolder({ folder, session }: TrainRequest, settings: TrainSettings): Promise<RunFolder> {
-  const info = await defaultRuntime().info();
+  const info = await defaultRuntime().info({ devices: false });
   return RunFolder.create(folder, {
     versions: { fovea: version, node: process.version, onnxruntime: info.version ?? null },
     device: session.device ?? "cpu",

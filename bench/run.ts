@@ -23,6 +23,8 @@ import {
 const rounds = 9;
 const warmUps = 3;
 const buildRounds = 7;
+/** Milliseconds between the calls of different sessions. */
+const rest = 100;
 
 const seResNet20: Network = {
   name: "SE-ResNet-20 32x32, batch 64",
@@ -127,7 +129,7 @@ async function measureSpeeds() {
     await inference(mnist),
     await inference(seResNet50),
   ];
-  const times = await interleaved(workloads, { rounds, warmUps });
+  const times = await interleaved(workloads, { rounds, warmUps, rest });
   const rows = workloads.map(({ name, operations, images }) => {
     const milliseconds = times.get(name)!;
     const seconds = milliseconds.median / 1000;

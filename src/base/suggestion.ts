@@ -5,7 +5,9 @@ const listed = 30;
 export function didYouMean(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
   if (near.length > 0) return `did you mean ${near.join(" or ")}?`;
-  return known.length <= listed ? `known are ${known.join(", ")}` : `none of the ${known.length} known is like it`;
+  return known.length <= listed
+    ? `known are ${known.join(", ")}`
+    : `none of the ${known.length} known is like it`;
 }
 
 /** At most three known names that differ little, or contain the name or a piece of it; the nearest first. */

@@ -17,20 +17,36 @@ export interface Contestant {
   run(): Promise<void>;
 }
 
+/** How to measure. */
+export interface InterleavedOptions {
+  readonly rounds: number;
+  /** Calls of every contestant before the first round. */
+  readonly warmUps: number;
+  /**
+   * Makes every turn begin with this many milliseconds of rest and one call that is not counted: the waiting threads of the session
+   * before spin for a while and would slow the call. Without it a turn is one call.
+   */
+  readonly rest?: number;
+}
+
 /**
  * Milliseconds of each contestant over interleaved rounds (A B C A B C ...), so that a disturbance of the machine meets all of them.
- * Every contestant is run `warmUps` times first. Names are distinct.
+ * Names are distinct.
  */
 export async function interleaved(
   contestants: readonly Contestant[],
-  options: { readonly rounds: number; readonly warmUps: number },
+  { rounds, warmUps, rest }: InterleavedOptions,
 ): Promise<Map<string, Spread>> {
   const times = new Map<string, number[]>(contestants.map(({ name }) => [name, []]));
   for (const contestant of contestants) {
-    for (let round = 0; round < options.warmUps; round++) await contestant.run();
+    for (let round = 0; round < warmUps; round++) await contestant.run();
   }
-  for (let round = 0; round < options.rounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const contestant of contestants) {
+      if (rest !== undefined) {
+        await new Promise((resolve) => setTimeout(resolve, rest));
+        await contestant.run();
+      }
       const start = performance.now();
       await contestant.run();
       times.get(contestant.name)!.push(performance.now() - start);

@@ -82,7 +82,7 @@ export class NonLocal extends mechanism({
       return { attention: { kind: "tokens", shape, range: [0, 1], sumsToOne: [2] } };
     }
     if (options.mode === "dot-product") return { attention: { kind: "tokens", shape } };
-    return { attention: { kind: "tokens", shape, range: [0, Number.POSITIVE_INFINITY] } };
+    return { attention: { kind: "tokens", shape } };
   },
   calls: (options) => {
     const shape = ["batch", options.channels, ...spatialNames(options)];

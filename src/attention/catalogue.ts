@@ -13,19 +13,18 @@ import { FCA } from "./channel/fca.js";
 import { GaterNet } from "./channel/gaternet.js";
 import { GCT } from "./channel/gct.js";
 import { GSoP } from "./channel/gsop.js";
-import { SpSequenceNet } from "./channel/spsequencenet.js";
+import { GSoPPosition } from "./channel/gsop-position.js";
 import { SqueezeExcitation } from "./channel/squeeze-excitation.js";
 import { SRM } from "./channel/srm.js";
 import { STC } from "./channel/stc.js";
 import { BAM } from "./channel-spatial/bam.js";
 import { CBAM } from "./channel-spatial/cbam.js";
 import { CoordinateAttention } from "./channel-spatial/coord.js";
-import { MixedPooling } from "./channel-spatial/mixed-pooling.js";
+import { CSRA } from "./channel-spatial/csra.js";
 import { ScaCnn } from "./channel-spatial/sca-cnn.js";
 import { SCNet } from "./channel-spatial/scnet.js";
 import { ScSE } from "./channel-spatial/scse.js";
 import { SimAM } from "./channel-spatial/simam.js";
-import { StripPooling } from "./channel-spatial/strip-pooling.js";
 import { TripletAttention } from "./channel-spatial/triplet.js";
 import type { AnyAbout, Family, Mechanism, Options } from "./mechanism.js";
 import { DoubleAttention } from "./spatial/a2.js";
@@ -33,20 +32,21 @@ import { AFNB } from "./spatial/afnb.js";
 import { APNB } from "./spatial/apnb.js";
 import { AttentionGate } from "./spatial/attention-gate.js";
 import { CrissCrossAttention } from "./spatial/ccnet.js";
-import { CSRA } from "./spatial/csra.js";
 import { DualAttention } from "./spatial/danet.js";
 import { DANetChannel } from "./spatial/danet-channel.js";
 import { DANetPosition } from "./spatial/danet-position.js";
 import { ExpectationMaximizationAttention } from "./spatial/ema.js";
 import { GatherExcite } from "./spatial/gather-excite.js";
 import { GlobalContext } from "./spatial/gc.js";
-import { GSoPPosition } from "./spatial/gsop-position.js";
+import { MixedPooling } from "./spatial/mixed-pooling.js";
 import { NonLocal } from "./spatial/non-local.js";
 import { PairwiseSelfAttention } from "./spatial/san-pairwise.js";
 import { PatchwiseSelfAttention } from "./spatial/san-patchwise.js";
 import { StandAloneSelfAttention } from "./spatial/sasa.js";
 import { SimplifiedNonLocal } from "./spatial/simplified-nl.js";
 import { SpatialPyramidGraphReasoning } from "./spatial/spygr.js";
+import { StripPooling } from "./spatial/strip-pooling.js";
+import { SpSequenceNet } from "./spatial-temporal/spsequencenet.js";
 import { MultiHeadAttention } from "./transformer/mha.js";
 import { PositionalEncoding } from "./transformer/positional-encoding.js";
 import { QkvAttention } from "./transformer/qkv-attention.js";
@@ -55,29 +55,19 @@ import { TransformerDecoderLayer } from "./transformer/transformer-decoder-layer
 import { TransformerEncoderLayer } from "./transformer/transformer-encoder-layer.js";
 import { VisionTransformer } from "./transformer/vit.js";
 
-/** Every mechanism. */
+/** Every mechanism, family by family. */
 const classes = [
   SqueezeExcitation,
   ECA,
   GSoP,
+  GSoPPosition,
   SRM,
   GCT,
   FCA,
   EncNet,
   BilinearAttention,
   STC,
-  GSoPPosition,
-  CBAM,
-  BAM,
-  ScSE,
-  TripletAttention,
-  SimAM,
-  SCNet,
-  CSRA,
-  SelectiveKernel,
-  SplitAttention,
-  CoordinateAttention,
-  ScaCnn,
+  GaterNet,
   NonLocal,
   GlobalContext,
   SimplifiedNonLocal,
@@ -89,11 +79,6 @@ const classes = [
   DANetPosition,
   DANetChannel,
   DualAttention,
-  CondConv,
-  DynamicConv,
-  Highway,
-  GaterNet,
-  SpSequenceNet,
   MixedPooling,
   StripPooling,
   GatherExcite,
@@ -102,6 +87,21 @@ const classes = [
   PairwiseSelfAttention,
   PatchwiseSelfAttention,
   SpatialPyramidGraphReasoning,
+  SelectiveKernel,
+  SplitAttention,
+  CondConv,
+  DynamicConv,
+  Highway,
+  CBAM,
+  BAM,
+  ScSE,
+  TripletAttention,
+  SimAM,
+  SCNet,
+  CSRA,
+  CoordinateAttention,
+  ScaCnn,
+  SpSequenceNet,
   ScaledDotProductAttention,
   QkvAttention,
   MultiHeadAttention,

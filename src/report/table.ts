@@ -61,7 +61,7 @@ export function table(
   options: TableOptions = {},
 ): string {
   const { headers, right, cells } = layOut(columns, rows);
-  const { bold, dim } = pc.createColors(options.color ?? pc.isColorSupported);
+  const { bold, dim } = pc.createColors(options.color ?? isColorTerminal());
   const widths = headers.map((header, c) =>
     Math.max(textWidth(header), ...cells.map((row) => textWidth(row[c]!))),
   );
@@ -91,4 +91,9 @@ export function markdownTable(
     `| ${texts.map((t, c) => pad(t, widths[c]!, right[c]!)).join(" | ")} |`;
   const rule = widths.map((width, c) => (right[c] ? `${"-".repeat(width - 1)}:` : "-".repeat(width)));
   return [line(escaped[0]!), line(rule), ...escaped.slice(1).map(line)].join("\n");
+}
+
+/** Colours are for terminals: a pipe or a file gets plain text, on continuous integration too. */
+function isColorTerminal(): boolean {
+  return pc.isColorSupported && globalThis.process?.stdout?.isTTY === true;
 }

@@ -1,9 +1,12 @@
+import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DataError, FormatError, OptionError } from "../../src/base/errors.js";
 import { randomShift } from "../../src/data/augment.js";
 import { Loader } from "../../src/data/loader.js";
 import { namedVariables } from "../../src/graph/model.js";
 import { stateDict } from "../../src/nn/state-dict.js";
+import { nodeRuntime } from "../../src/runtime/node.js";
+import type { Runtime } from "../../src/runtime/types.js";
 import { loadWeights, readCheckpoint, writeCheckpoint } from "../../src/train/checkpoint.js";
 import type { TrainingBatch, TrainingData } from "../../src/train/data.js";
 import { NonFiniteError } from "../../src/train/errors.js";
@@ -26,6 +29,25 @@ import {
 
 const train = patterns(100);
 const test = patterns(37, "test");
+
+/** The runtime with steps that take a while, as those of large networks do. */
+function slowRuntime(): Runtime {
+  const real = nodeRuntime();
+  return {
+    async createSession(model, options) {
+      const session = await real.createSession(model, options);
+      const step = session.step.bind(session);
+      session.step = async (state, call) => {
+        await setTimeout(50);
+        return step(state, call);
+      };
+      return session;
+    },
+    createState: (values) => real.createState(values),
+    resolveDevice: (request) => real.resolveDevice(request),
+    info: (options) => real.info(options),
+  };
+}
 
 /** A run with everything that has to be kept. */
 function options(more: Partial<FitSettings> = {}): FitOptions & { model: SmallClassifier } {
@@ -347,6 +369,7 @@ describe("fit, step by step", () => {
     const dataset = { ...pick(train), label: (index: number) => train.label(index) };
     await trainModel({
       model: new SmallClassifier(),
+      runtime: slowRuntime(),
       data: new Loader(
         {
           ...dataset,

@@ -94,6 +94,8 @@ function display(talk: TrainTalk, settings: TrainSettings): (event: FitEvent) =>
   let started = 0;
   return (event) => {
     if (event.type === "begin") {
+      const { device, threads, nodeCount } = event;
+      talk.say(`a step is one model of ${nodeCount} nodes, on ${device.device} with ${threads} threads`);
       const stepsPerEpoch = event.totalSteps / settings.epochs;
       progress = talk.progress({ total: event.totalSteps, done: event.step, stepsPerEpoch });
       done = event.step;

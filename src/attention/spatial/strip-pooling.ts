@@ -16,7 +16,7 @@ import { size } from "../options.js";
 export class StripPooling extends mechanism({
   id: "strip-pooling",
   name: "Strip Pooling Module",
-  family: "channel-spatial",
+  family: "spatial",
   year: 2020,
   paper: "Hou, Zhang, Cheng, Feng: Strip Pooling: Rethinking Spatial Pooling for Scene Parsing, CVPR 2020",
   arxiv: "2003.13328",

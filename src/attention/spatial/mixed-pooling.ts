@@ -24,7 +24,7 @@ function branchWidth(channels: number): number {
 export class MixedPooling extends mechanism({
   id: "mixed-pooling",
   name: "Mixed Pooling Module",
-  family: "channel-spatial",
+  family: "spatial",
   year: 2020,
   paper: "Hou, Zhang, Cheng, Feng: Strip Pooling: Rethinking Spatial Pooling for Scene Parsing, CVPR 2020",
   arxiv: "2003.13328",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { SpSequenceNet } from "../../../src/attention/channel/spsequencenet.js";
+import { SpSequenceNet } from "../../../src/attention/spatial-temporal/spsequencenet.js";
 import type { HostTensor } from "../../../src/base/dtype.js";
 import { DataError, ShapeError } from "../../../src/base/errors.js";
 import { trace } from "../../../src/graph/model.js";

@@ -19,7 +19,7 @@ import { fanOutConv, positionStatistics, RowConv } from "../second-order.js";
 export class GSoPPosition extends mechanism({
   id: "gsop-position",
   name: "Global Second-order Pooling, position-wise",
-  family: "spatial",
+  family: "channel",
   year: 2019,
   paper: "Gao, Xie, Wang, Li: Global Second-order Pooling Convolutional Networks, CVPR 2019",
   arxiv: "1811.12006",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { StripPooling } from "../../../src/attention/channel-spatial/strip-pooling.js";
+import { StripPooling } from "../../../src/attention/spatial/strip-pooling.js";
 import { run } from "../../../src/runtime/run.js";
 import { numbers } from "../../ops/evaluate.js";
 import { distance, image, mapValues, randomize, tapOf } from "../images.js";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { GSoPPosition } from "../../../src/attention/channel/gsop-position.js";
 import { positionStatistics } from "../../../src/attention/second-order.js";
-import { GSoPPosition } from "../../../src/attention/spatial/gsop-position.js";
 import type { HostTensor } from "../../../src/base/dtype.js";
 import type { Tensor } from "../../../src/graph/tensor.js";
 import { run } from "../../../src/runtime/run.js";

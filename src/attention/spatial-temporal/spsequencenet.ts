@@ -42,7 +42,7 @@ function poolPositions(x: Tensor, mask: Tensor | undefined): Tensor {
 export class SpSequenceNet extends mechanism({
   id: "spsequencenet",
   name: "Cross-frame Global Attention",
-  family: "channel",
+  family: "spatial-temporal",
   year: 2020,
   paper:
     "Shi, Lin, Wang, Hung, Wang: SpSequenceNet: Semantic Segmentation Network on 4D Point Clouds, CVPR 2020",

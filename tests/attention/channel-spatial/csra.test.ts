@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CSRA } from "../../../src/attention/spatial/csra.js";
+import { CSRA } from "../../../src/attention/channel-spatial/csra.js";
 import { run } from "../../../src/runtime/run.js";
 import { floats, numbers } from "../../ops/evaluate.js";
 import { distance, image, randomize, tapOf } from "../images.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { MixedPooling } from "../../../src/attention/channel-spatial/mixed-pooling.js";
+import { MixedPooling } from "../../../src/attention/spatial/mixed-pooling.js";
 import { run } from "../../../src/runtime/run.js";
 import { numbers } from "../../ops/evaluate.js";
 import { image, mapValues, randomize } from "../images.js";

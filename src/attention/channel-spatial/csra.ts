@@ -80,7 +80,7 @@ class Head extends Module {
 export class CSRA extends mechanism({
   id: "csra",
   name: "Class-Specific Residual Attention",
-  family: "spatial",
+  family: "channel-spatial",
   year: 2021,
   paper: "Zhu, Wu: Residual Attention: A Simple but Effective Method for Multi-Label Recognition, ICCV 2021",
   arxiv: "2108.02456",

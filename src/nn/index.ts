@@ -10,4 +10,5 @@ export * from "./module.js";
 export * from "./orthogonal.js";
 export * from "./sequential.js";
 export * from "./state-dict.js";
+export type { LoadReport } from "./tensor-keys.js";
 export * from "./variables.js";

@@ -1,20 +1,9 @@
-import { elementCount, type HostTensor } from "../base/dtype.js";
-import { FormatError } from "../base/errors.js";
+import type { HostTensor } from "../base/dtype.js";
 import { initialize, type Model, namedVariables } from "../graph/model.js";
-import { formatShape, sameShape } from "../graph/size.js";
+import { compareTensorKeys, fitsTensor, type LoadReport, requireFit } from "./tensor-keys.js";
 
 /** Values of a model's parameters and buffers, by path. */
 export type StateDict = ReadonlyMap<string, HostTensor>;
-
-/** What did not fit when a state dict was loaded. */
-export interface LoadReport {
-  /** Paths of the model without a value, optional ones left out. */
-  readonly missing: readonly string[];
-  /** Keys that the model has no place for. */
-  readonly unused: readonly string[];
-  /** Keys with another shape or dtype, and how they differ. */
-  readonly mismatched: readonly string[];
-}
 
 /** Copies of a model's parameters and buffers; variables without a value get their initial one. */
 export function stateDict(model: Model): Map<string, HostTensor> {
@@ -39,32 +28,11 @@ export function loadStateDict(
   options: { strict?: boolean } = {},
 ): LoadReport {
   const variables = namedVariables(model);
-  const missing = [...variables]
-    .filter(([path, { optional }]) => !optional && !values.has(path))
-    .map(([path]) => path);
-  const unused = [...values.keys()].filter((key) => !variables.has(key));
-  const fitting: [path: string, value: HostTensor][] = [];
-  const mismatched: string[] = [];
-  for (const [path, { dtype, shape }] of variables) {
-    const found = values.get(path);
-    if (!found) continue;
-    const same = found.dtype === dtype && sameShape(found.shape, shape);
-    if (same && found.data.length === elementCount(shape)) fitting.push([path, found]);
-    else {
-      const held = `${found.dtype} ${formatShape(found.shape)} of ${found.data.length} values`;
-      mismatched.push(`${path}: expected ${dtype} ${formatShape(shape)}, found ${held}`);
-    }
+  const report = compareTensorKeys(values, variables);
+  if (options.strict ?? true) requireFit("state dict", report);
+  for (const [path, variable] of variables) {
+    const tensor = values.get(path);
+    if (tensor && fitsTensor(tensor, variable)) variable.value = tensor.data.slice();
   }
-  if ((options.strict ?? true) && missing.length + unused.length + mismatched.length > 0) {
-    const parts = [
-      missing.length > 0 ? `missing: ${missing.join(", ")}` : "",
-      unused.length > 0 ? `unused: ${unused.join(", ")}` : "",
-      mismatched.length > 0 ? `mis-shaped: ${mismatched.join("; ")}` : "",
-    ];
-    throw new FormatError(
-      `state dict does not fit the model; ${parts.filter((part) => part !== "").join("; ")}`,
-    );
-  }
-  for (const [path, { data }] of fitting) variables.get(path)!.value = data.slice();
-  return { missing, unused, mismatched };
+  return report;
 }

@@ -4,9 +4,9 @@ import { toHostTensor } from "../formats/file-tensor.js";
 import { type JsonObject, type JsonValue, readJson } from "../formats/json.js";
 import { readSafetensors, writeSafetensors } from "../formats/safetensors.js";
 import { type Model, namedVariables } from "../graph/model.js";
+import { compareTensorKeys, requireFit } from "../nn/tensor-keys.js";
 import type { WatchState } from "./improvement.js";
 import type { AverageTotals } from "./running-averages.js";
-import { checkTensors } from "./tensor-keys.js";
 import { stateNames, variableState } from "./training-step.js";
 
 /** Where a run stands. Together with the state it is all that a run needs to go on. */
@@ -83,14 +83,11 @@ export function loadWeights(
   const averaged = [...variables].filter(
     ([path, { trainable }]) => trainable && weights.has(stateNames.average(path)),
   );
-  checkTensors(
-    source,
-    weights,
-    new Map([
-      ...expected,
-      ...averaged.map(([path, variable]) => [stateNames.average(path), variable] as const),
-    ]),
-  );
+  const places = new Map([
+    ...expected,
+    ...averaged.map(([path, variable]) => [stateNames.average(path), variable] as const),
+  ]);
+  requireFit(source, compareTensorKeys(weights, places));
   for (const [path, variable] of variables) {
     const average = ema ? weights.get(stateNames.average(path)) : undefined;
     variable.value = (average ?? weights.get(variableState(path, variable))!).data.slice();

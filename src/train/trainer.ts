@@ -2,6 +2,7 @@ import { checkInteger } from "../base/check.js";
 import type { HostTensor } from "../base/dtype.js";
 import { FormatError, FoveaError, OptionError } from "../base/errors.js";
 import { initialize, namedVariables } from "../graph/model.js";
+import { compareTensorKeys, requireFit } from "../nn/tensor-keys.js";
 import { type DeviceChoice, sessionTarget } from "../runtime/devices.js";
 import { defaultRuntime } from "../runtime/provider.js";
 import type { Placement, Runtime, Session, SessionOptions, StateStore } from "../runtime/types.js";
@@ -10,7 +11,6 @@ import { buildDiagnostics } from "./diagnostics.js";
 import { NonFiniteError, type NonFiniteKind, type NonFiniteValue } from "./errors.js";
 import { movingAverageRate } from "./moving-average.js";
 import { constantRate, type Schedule } from "./schedules.js";
-import { checkTensors } from "./tensor-keys.js";
 import {
   buildTrainingStep,
   initialValue,
@@ -245,7 +245,7 @@ export class Trainer {
    */
   async load(state: ReadonlyMap<string, HostTensor>, stepIndex: number): Promise<void> {
     checkInteger("training", "stepIndex", stepIndex);
-    checkTensors("the state", state, this.definition.states);
+    requireFit("the state", compareTensorKeys(state, this.definition.states));
     for (const [name, tensor] of state) {
       if (!isFiniteTensor(tensor)) throw new FormatError(`the state: ${name} has values that are not finite`);
     }

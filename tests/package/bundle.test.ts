@@ -70,5 +70,7 @@ test.each(neutral)("entry %s can be bundled for the browser", async (name) => {
 test("a browser gets the entry for browsers, and nothing of Node.js", async () => {
   const { modules } = await bundle('export * from "fovea";');
   expect(modules).toContain("node_modules/fovea/dist/runtime/web.js");
-  expect(modules.filter((path) => /\/dist\/(index|cli\/.*|[a-z]+\/node(-[^/]*)?)\.js$/.test(path))).toEqual([]);
+  expect(modules.filter((path) => /\/dist\/(index|cli\/.*|[a-z]+\/node(-[^/]*)?)\.js$/.test(path))).toEqual(
+    [],
+  );
 });

@@ -68,7 +68,7 @@ function isForThisMachine({ os, cpu, libc }) {
 }
 
 function install() {
-  console.error("fovea set-up: installing the dependencies (about 600 MB on disk, once) ...");
+  console.error("fovea set-up: installing the dependencies (about 800 MB on disk, once) ...");
   // onnxruntime-node's install step fetches CUDA libraries; what fovea uses is inside the package.
   // `npm run -s` would hide why an installation fails.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip", npm_config_loglevel: "error" };

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -53,16 +54,39 @@ async function hasVulkanLoader(): Promise<boolean> {
 /** Installs Debian's packages where this process may. */
 async function install(): Promise<void> {
   if (process.platform !== "linux" || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return;
+  await aptGet("update");
+  await aptGet("install", "-y", "--no-install-recommends", ...packages);
+}
+
+/** Milliseconds between tries, and until the last one. */
+const lockWait = { step: 2000, total: 600_000 };
+
+/** Runs apt-get. Test files that start together wait for each other: its locks are tried again. */
+async function aptGet(...args: string[]): Promise<void> {
   const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, maxBuffer: 64 * 2 ** 20 };
-  // Test files that start together wait for each other at the lock.
-  const lock = ["-o", "DPkg::Lock::Timeout=600"];
-  await run("apt-get", [...lock, "update"], options);
-  await run("apt-get", [...lock, "install", "-y", "--no-install-recommends", ...packages], options);
+  const end = Date.now() + lockWait.total;
+  for (;;) {
+    try {
+      await run("apt-get", args, options);
+      return;
+    } catch (error) {
+      if (!/ lock\b/i.test(String(error)) || Date.now() > end) throw error;
+      await setTimeout(lockWait.step);
+    }
+  }
+}
+
+/** True while another process is in the middle of installing the packages: their files are there before they work. */
+async function isBeingInstalled(): Promise<boolean> {
+  const { stdout } = await run("dpkg", ["-s", ...packages]).catch((error: { stdout?: string }) => error);
+  // "Status: install ok unpacked": the last word is the state.
+  const states = [...(stdout ?? "").matchAll(/^Status: .* (\S+)$/gm)].map(([, state]) => state!);
+  return states.some((state) => !["installed", "not-installed", "config-files"].includes(state));
 }
 
 /** The path of Chrome or Chromium, which is installed where that is possible. @throws Error that names the remedy */
 export async function requireChromium(): Promise<string> {
-  if (findChromium() === undefined) await install();
+  if (findChromium() === undefined || (await isBeingInstalled())) await install();
   const path = findChromium();
   if (path === undefined) throw new Error(`The browser tests need Chrome or Chromium. ${remedy}`);
   return path;
@@ -75,7 +99,8 @@ export async function requireChromium(): Promise<string> {
  */
 export async function useSoftwareVulkan(): Promise<void> {
   if (process.platform !== "linux" || process.env.VK_DRIVER_FILES) return;
-  const ready = async () => findSoftwareDriver() !== undefined && (await hasVulkanLoader());
+  const ready = async () =>
+    findSoftwareDriver() !== undefined && (await hasVulkanLoader()) && !(await isBeingInstalled());
   if (!(await ready())) await install();
   if (!(await ready())) throw new Error(`The WebGPU tests need a software Vulkan. ${remedy}`);
   process.env.VK_DRIVER_FILES = findSoftwareDriver();

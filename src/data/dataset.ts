@@ -98,15 +98,24 @@ export class MemoryDataset implements ImageDataset {
 export function sliceDataset(dataset: ImageDataset, start: number, end: number): ImageDataset {
   checkInteger(dataset.name, "start", start, { max: dataset.length });
   checkInteger(dataset.name, "end", end, { min: start, max: dataset.length });
+  return viewOf(dataset, end - start, (index) => start + index);
+}
+
+/** Some images of a data set, in the order of their indices, as a data set. */
+export function selectImages(dataset: ImageDataset, indices: readonly number[]): ImageDataset {
+  return viewOf(dataset, indices.length, (index) => indices[index]!);
+}
+
+function viewOf(dataset: ImageDataset, length: number, source: (index: number) => number): ImageDataset {
   const { name, classes, imageShape, normalization } = dataset;
   const inside = (index: number) => {
-    if (!(index >= 0 && index < end - start))
-      throw new DataError(`${name}: no image ${index}; there are ${end - start}`);
-    return start + index;
+    if (!(index >= 0 && index < length))
+      throw new DataError(`${name}: no image ${index}; there are ${length}`);
+    return source(index);
   };
   return {
     name,
-    length: end - start,
+    length,
     classes,
     imageShape,
     normalization,

@@ -1,12 +1,14 @@
 import { modelMaps } from "../../attention/model-maps.js";
 import type { HostTensor } from "../../base/dtype.js";
-import type { ImageDataset } from "../../data/dataset.js";
-import { normalizationTables } from "../../data/normalization.js";
+import { type ImageDataset, selectImages } from "../../data/dataset.js";
+import { Loader } from "../../data/loader.js";
 import { type Classifier, gradCam } from "../../explain/grad-cam.js";
 import { type AttentionRow, attentionPicture } from "../../report/attention-picture.js";
 import { encodePng } from "../../report/png.js";
 import { formatPercent } from "../../report/units.js";
 import type { SessionOptions } from "../../runtime/types.js";
+import { trainingData } from "../../train/data.js";
+import { accuracyOf } from "./predictions.js";
 
 /** What the gallery shows. */
 export interface GalleryOptions {
@@ -53,8 +55,9 @@ export async function attentionGallery(
 ): Promise<Uint8Array> {
   const indices = chooseImages(dataset, options.predictions);
   const gates = modelMaps(model).filter(({ declaration }) => declaration.kind === "channel-gate");
-  const images = imagesTensor(dataset, indices);
-  const { heat, logits, taps } = await gradCam(model, images, {
+  const chosen = new Loader(selectImages(dataset, indices), { batchSize: indices.length, shuffle: false });
+  const { x: images } = await trainingData(chosen).batch(0);
+  const { heat, logits, taps } = await gradCam(model, images!, {
     ...options.session,
     tap: options.tap,
     taps: gates.map(({ tap }) => tap),
@@ -74,23 +77,9 @@ export async function attentionGallery(
       gates: gates.map(({ tap }) => ({ name: tap, values: rowOf(taps[tap]!, row) })),
     };
   });
-  const right = options.predictions.filter((prediction, index) => prediction === dataset.label(index)).length;
-  const subtitle = `${dataset.name}: ${formatPercent(right / dataset.length)} of ${dataset.length} images right`;
+  const accuracy = formatPercent(accuracyOf(dataset, options.predictions));
+  const subtitle = `${dataset.name}: ${accuracy} of ${dataset.length} images right`;
   return encodePng(attentionPicture(rows, { title: options.title, subtitle }));
-}
-
-/** Normalized images [N, C, H, W] of a data set. */
-function imagesTensor(dataset: ImageDataset, indices: readonly number[]): HostTensor {
-  const tables = normalizationTables(dataset.normalization);
-  const [channels, height, width] = dataset.imageShape;
-  const plane = height * width;
-  const data = new Float32Array(indices.length * channels * plane);
-  indices.forEach((index, row) => {
-    dataset.pixels(index).forEach((pixel, position) => {
-      data[row * channels * plane + position] = tables[Math.floor(position / plane)]![pixel]!;
-    });
-  });
-  return { dtype: "float32", shape: [indices.length, ...dataset.imageShape], data };
 }
 
 function rowOf({ data, shape }: HostTensor, row: number): Float32Array {

@@ -1,6 +1,7 @@
 import type { HostTensor } from "../../base/dtype.js";
 import type { ImageDataset } from "../../data/dataset.js";
 import { Loader } from "../../data/loader.js";
+import { evaluationData } from "../../train/data.js";
 
 /** Class scores [N, classes] of normalized images [N, C, H, W]. */
 export type Logits = (images: HostTensor) => Promise<HostTensor>;
@@ -12,9 +13,8 @@ export async function predictAll(
   logitsOf: Logits,
 ): Promise<number[]> {
   const predictions: number[] = [];
-  for (const { x, y } of new Loader(dataset, { batchSize }).sequential()) {
-    const logits = await logitsOf({ dtype: "float32", shape: [y.length, ...dataset.imageShape], data: x });
-    predictions.push(...highestPerRow(logits));
+  for await (const { x } of evaluationData(new Loader(dataset, { batchSize })).batches()) {
+    predictions.push(...highestPerRow(await logitsOf(x!)));
   }
   return predictions;
 }

@@ -1,4 +1,4 @@
-import type { DType } from "../base/dtype.js";
+import type { DType, HostTensor } from "../base/dtype.js";
 import { FoveaError, ShapeError } from "../base/errors.js";
 import type { Operator } from "./operator.js";
 import type { Shape } from "./size.js";
@@ -34,4 +34,10 @@ export function input(name: string, shape: Shape, dtype: DType = "float32"): Ten
     if (!(error instanceof ShapeError)) throw error;
     throw new ShapeError(`input ${name}: ${error.message}`, { cause: error });
   }
+}
+
+/** Key of a leaf: equal constants have equal keys, so that calls on them are merged. */
+export function leafKey(tensor: Tensor): string {
+  const value = tensor.attributes.value as HostTensor | undefined;
+  return value ? `${value.dtype}[${value.shape.join()}]:${value.data.join()}` : String(tensor.id);
 }

@@ -1,9 +1,8 @@
 import { bytesPerElement, elementCount } from "../base/dtype.js";
 import { foldCalls } from "../graph/fold.js";
-import { inputOp } from "../graph/leaf.js";
+import { inputOp, leafKey } from "../graph/leaf.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { leafKey } from "./cost.js";
 
 /** Memory of the intermediate tensors of a forward pass, in bytes. */
 export interface ActivationMemory {

@@ -1,6 +1,6 @@
-import type { HostTensor } from "../base/dtype.js";
 import { FoveaError } from "../base/errors.js";
 import { foldCalls } from "../graph/fold.js";
+import { leafKey } from "../graph/leaf.js";
 import { joinPath } from "../graph/model.js";
 import type { Tensor } from "../graph/tensor.js";
 
@@ -33,12 +33,6 @@ export function graphCost(outputs: Iterable<Tensor>): GraphCost {
     return String(tensor.id);
   });
   return { ...byModule.get("")!, byOperator, byModule };
-}
-
-/** Key of a leaf: equal constants have equal keys, so that calls on them are merged. */
-export function leafKey(tensor: Tensor): string {
-  const value = tensor.attributes.value as HostTensor | undefined;
-  return value ? `${value.dtype}[${value.shape.join()}]:${value.data.join()}` : String(tensor.id);
 }
 
 function macsOf(tensor: Tensor): number {

@@ -1,8 +1,8 @@
 import type { HostTensor } from "../base/dtype.js";
 import { OptionError } from "../base/errors.js";
-import { matchesPattern } from "../base/pattern.js";
 import { version } from "../base/version.js";
 import type { Graph } from "../graph/model.js";
+import { selectTaps } from "../graph/select-taps.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { emitModel } from "../onnx/emit.js";
@@ -127,21 +127,6 @@ export function namedNoise(graph: Graph): [string, Tensor][] {
 
 function noiseName(stream: string): string {
   return `noise:${stream}`;
-}
-
-/** Taps whose names fit one of the patterns. @throws OptionError for a pattern that fits none */
-export function selectTaps(graph: Graph, patterns: readonly string[]): Map<string, Tensor> {
-  const selected = new Map<string, Tensor>();
-  for (const pattern of patterns) {
-    const found = [...graph.taps].filter(([name]) => matchesPattern(name, pattern));
-    if (found.length === 0) {
-      throw new OptionError(
-        `no tap fits "${pattern}"; the model has ${[...graph.taps.keys()].join(", ") || "none"}`,
-      );
-    }
-    for (const [name, tensor] of found) selected.set(name, tensor);
-  }
-  return selected;
 }
 
 /**

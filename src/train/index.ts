@@ -5,6 +5,7 @@ export type { EvaluationData, TrainingBatch, TrainingData } from "./data.js";
 export { NonFiniteError, type NonFiniteKind, type NonFiniteValue } from "./errors.js";
 export * from "./evaluate.js";
 export * from "./events.js";
+export * from "./export-step.js";
 export * from "./fit.js";
 export type * from "./fit-options.js";
 export type { EarlyStopping, WatchedMetric, WatchState } from "./improvement.js";

@@ -48,7 +48,7 @@ async function runExported(optimizer: Optimizer, steps: number, opset: number): 
       ),
     };
     const batch = sampleBatch(step);
-    const valueOf: Record<
+    const feed: Record<
       (typeof inputs)[number]["role"],
       (name: string, shape: readonly number[]) => HostTensor
     > = {
@@ -62,7 +62,7 @@ async function runExported(optimizer: Optimizer, steps: number, opset: number): 
       },
     };
     const results = await session.run(
-      Object.fromEntries(inputs.map(({ name, role, shape }) => [name, valueOf[role](name, shape)])),
+      Object.fromEntries(inputs.map(({ name, role, shape }) => [name, feed[role](name, shape)])),
     );
     losses.push(Number(results.loss!.data[0]));
     for (const { name, feeds } of outputs) if (feeds !== undefined) state.set(feeds, results[name]!);

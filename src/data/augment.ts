@@ -88,8 +88,19 @@ export function randomCrop(options: {
 
 /** Mirrors the image left to right with the given probability (default 0.5). */
 export function randomHorizontalFlip(options: { readonly probability?: number } = {}): Augmentation {
-  const name = "randomHorizontalFlip";
-  const { probability = 0.5 } = options;
+  return randomFlip("randomHorizontalFlip", options, { rows: constant, columns: mirrored });
+}
+
+/** Mirrors the image top to bottom with the given probability (default 0.5). */
+export function randomVerticalFlip(options: { readonly probability?: number } = {}): Augmentation {
+  return randomFlip("randomVerticalFlip", options, { rows: mirrored, columns: constant });
+}
+
+function randomFlip(
+  name: string,
+  { probability = 0.5 }: { readonly probability?: number },
+  from: { readonly rows: Extension; readonly columns: Extension },
+): Augmentation {
   checkNumber(name, "probability", probability, { min: 0, max: 1 });
   return {
     name,
@@ -99,8 +110,8 @@ export function randomHorizontalFlip(options: { readonly probability?: number } 
         return;
       }
       const [, height, width] = shape;
-      const rows = movedIndices(height, 0, constant);
-      const columns = movedIndices(width, 0, mirrored);
+      const rows = movedIndices(height, 0, from.rows);
+      const columns = movedIndices(width, 0, from.columns);
       gather(source, target, shape, rows, columns, 0);
     },
   };

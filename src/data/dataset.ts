@@ -1,10 +1,17 @@
 import { checkInteger } from "../base/check.js";
 import { elementCount } from "../base/dtype.js";
 import { DataError } from "../base/errors.js";
+import type { RandomKey } from "../base/random.js";
 import { checkNormalization, type Normalization } from "./normalization.js";
+import type { ImageResizing } from "./preprocessing.js";
 
 /** Channels, height and width of an image. */
 export type ImageShape = readonly [channels: number, height: number, width: number];
+
+/** An image that cannot be read: a damaged, oversized or vanished file. */
+export class BrokenImageError extends DataError {
+  override name = "BrokenImageError";
+}
 
 /** Labelled images of one shape. Where they are kept, and when they are decoded, is the implementation's. */
 export interface ImageDataset {
@@ -17,8 +24,20 @@ export interface ImageDataset {
   readonly imageShape: ImageShape;
   /** What training data are normalized by. */
   readonly normalization: Normalization;
-  /** Pixels of an image, [C, H, W] row-major, 0 to 255; valid until the next call, not to be written to. */
-  pixels(index: number): Uint8Array;
+  /** How images of other sizes are brought to `imageShape` for evaluation, where they are. */
+  readonly resizing?: ImageResizing;
+  /** What a loader does about a `BrokenImageError`: hands it on (default), or goes on without the image. */
+  readonly onError?: "fail" | "skip";
+  /**
+   * Pixels of an image as it is evaluated, [C, H, W] row-major, 0 to 255; not to be written to. Those that must be decoded come
+   * later: a loader asks for many at once, and the data set bounds how many it works on.
+   */
+  pixels(index: number): Uint8Array | Promise<Uint8Array>;
+  /**
+   * Pixels of an image as it is trained on, where that differs: a random crop of the larger image, shaped and valued like `pixels`.
+   * @param key what the crop is drawn from: equal keys, equal crops
+   */
+  trainingPixels?(index: number, key: RandomKey): Uint8Array | Promise<Uint8Array>;
   /** Class of an image. */
   label(index: number): number;
 }
@@ -98,16 +117,38 @@ export class MemoryDataset implements ImageDataset {
 export function sliceDataset(dataset: ImageDataset, start: number, end: number): ImageDataset {
   checkInteger(dataset.name, "start", start, { max: dataset.length });
   checkInteger(dataset.name, "end", end, { min: start, max: dataset.length });
-  return viewOf(dataset, end - start, (index) => start + index);
+  return viewOf(dataset, { length: end - start, source: (index) => start + index });
 }
 
 /** Some images of a data set, in the order of their indices, as a data set. */
 export function selectImages(dataset: ImageDataset, indices: readonly number[]): ImageDataset {
-  return viewOf(dataset, indices.length, (index) => indices[index]!);
+  return viewOf(dataset, { length: indices.length, source: (index) => indices[index]! });
 }
 
-function viewOf(dataset: ImageDataset, length: number, source: (index: number) => number): ImageDataset {
-  const { name, classes, imageShape, normalization } = dataset;
+/** A data set with another normalization. @throws OptionError where it does not fit the channels */
+export function withNormalization(dataset: ImageDataset, normalization: Normalization): ImageDataset {
+  checkNormalization(dataset.name, normalization, dataset.imageShape[0]);
+  return viewOf(dataset, { normalization });
+}
+
+/** A data set whose images are always those of evaluation: without the random crops of training. */
+export function forEvaluation(dataset: ImageDataset): ImageDataset {
+  return viewOf(dataset, { training: false });
+}
+
+/** What a view shows otherwise than its data set does. */
+interface View {
+  readonly length?: number;
+  /** The data set's index of the view's. */
+  readonly source?: (index: number) => number;
+  readonly normalization?: Normalization;
+  /** Whether training has crops of its own, where the data set makes them. */
+  readonly training?: boolean;
+}
+
+function viewOf(dataset: ImageDataset, view: View): ImageDataset {
+  const { name, classes, imageShape, resizing, onError } = dataset;
+  const { length = dataset.length, source = (index) => index, training = true } = view;
   const inside = (index: number) => {
     if (!(index >= 0 && index < length))
       throw new DataError(`${name}: no image ${index}; there are ${length}`);
@@ -118,8 +159,13 @@ function viewOf(dataset: ImageDataset, length: number, source: (index: number) =
     length,
     classes,
     imageShape,
-    normalization,
+    normalization: view.normalization ?? dataset.normalization,
+    ...(resizing ? { resizing } : {}),
+    ...(onError ? { onError } : {}),
     pixels: (index) => dataset.pixels(inside(index)),
+    ...(training && dataset.trainingPixels
+      ? { trainingPixels: (index: number, key: RandomKey) => dataset.trainingPixels!(inside(index), key) }
+      : {}),
     label: (index) => dataset.label(inside(index)),
   };
 }

@@ -1,28 +1,35 @@
 import { checkInteger } from "../base/check.js";
 import { elementCount } from "../base/dtype.js";
+import { DataError } from "../base/errors.js";
+import type { RandomKey } from "../base/random.js";
 import { type Augmentation, composeAugmentations } from "./augment.js";
-import type { ImageDataset, ImageShape } from "./dataset.js";
-import { normalizationTables } from "./normalization.js";
+import { BrokenImageError, type ImageDataset, type ImageShape } from "./dataset.js";
+import { type BatchMix, oneMixOf } from "./mix.js";
+import { normalizationTables, normalizePixels } from "./normalization.js";
 import { SampleOrder } from "./order.js";
 
-/** Images and labels of one step, in arrays of their own that may be transferred. */
+/** Images and labels of one step, in arrays of their own that may be transferred. All images have the data set's `imageShape`. */
 export interface Batch {
   /** Normalized images, float32 [B, C, H, W]. */
   readonly x: Float32Array<ArrayBuffer>;
   /** Labels, int64 [B]. */
   readonly y: BigInt64Array<ArrayBuffer>;
+  /** Share of each class in each image, float32 [B, classes]; where images are mixed. */
+  readonly targets?: Float32Array<ArrayBuffer>;
   /** Each image's index in the data set, [B]. */
   readonly indices: Uint32Array<ArrayBuffer>;
 }
 
 export interface LoaderOptions {
   readonly batchSize: number;
-  /** Seed of order and augmentation. */
+  /** Seed of order, augmentation and mixture. */
   readonly seed?: number;
   /** Whether each epoch has an order of its own; the data set's order otherwise. */
   readonly shuffle?: boolean;
   /** Applied in order to the images of `batch` and `prefetch`, never to those of `sequential`. */
   readonly augment?: readonly Augmentation[];
+  /** One of these, drawn for each batch, mixes the images of `batch` and `prefetch`; targets are then soft. */
+  readonly mix?: readonly BatchMix[];
 }
 
 export interface PrefetchOptions {
@@ -33,9 +40,12 @@ export interface PrefetchOptions {
 }
 
 /**
- * Batches of a data set. A batch depends on (data set, options, step) alone, so that a run can go on at any step:
- * step t takes the samples at positions tB to (t + 1)B - 1 of the endless `SampleOrder`, and augments each by
- * random numbers keyed by its position.
+ * Batches of a data set. A batch depends on (data set, options, step) alone, whatever is decoded first, so that a run can go on at
+ * any step: step t takes the samples at positions tB to (t + 1)B - 1 of the endless `SampleOrder`, crops and augments each by random
+ * numbers keyed by its position, and mixes them by numbers keyed by t.
+ *
+ * Where the data set skips broken images, a training sample that cannot be read is replaced by the next image that can, so that
+ * batches keep their size; evaluation goes on without it. `Batch.indices` says which images came.
  */
 export class Loader {
   readonly dataset: ImageDataset;
@@ -43,11 +53,13 @@ export class Loader {
   readonly #seed: number;
   readonly #order: SampleOrder;
   readonly #augmentation: Augmentation | undefined;
+  readonly #mix: BatchMix | undefined;
   readonly #tables: readonly Float32Array[];
+  readonly #imageSize: number;
 
   /** @throws OptionError naming the option, its value and the rule */
   constructor(dataset: ImageDataset, options: LoaderOptions) {
-    const { batchSize, seed = 0, shuffle = true, augment = [] } = options;
+    const { batchSize, seed = 0, shuffle = true, augment = [], mix = [] } = options;
     checkInteger("loader", "batchSize", batchSize, { min: 1, max: 2 ** 32 - 1 });
     checkInteger("loader", "seed", seed);
     checkInteger("loader", "dataset.length", dataset.length, { min: 1 });
@@ -56,7 +68,9 @@ export class Loader {
     this.#seed = seed;
     this.#order = new SampleOrder(dataset.length, { seed, shuffle });
     this.#augmentation = augment.length > 0 ? composeAugmentations(augment) : undefined;
+    this.#mix = mix.length > 0 ? oneMixOf(mix) : undefined;
     this.#tables = normalizationTables(dataset.normalization);
+    this.#imageSize = elementCount(dataset.imageShape);
   }
 
   /** The epoch of a step's first sample. */
@@ -64,98 +78,195 @@ export class Loader {
     return this.#order.epoch(step * this.batchSize);
   }
 
-  /** The batch of a training step. */
-  batch(step: number): Batch {
+  /** Whether batches have soft targets beside their labels. */
+  get mixes(): boolean {
+    return this.#mix !== undefined;
+  }
+
+  /**
+   * The batch of a training step.
+   * @throws OptionError for a step that is none; BrokenImageError where an image cannot be read and the data set does not skip it
+   */
+  async batch(step: number): Promise<Batch> {
     checkInteger("loader", "step", step, { max: Math.floor(Number.MAX_SAFE_INTEGER / this.batchSize) - 1 });
+    const batch = this.#allocate(this.batchSize);
     const first = step * this.batchSize;
-    return this.#collect(this.batchSize, (i) => this.#order.sample(first + i), first);
+    const scratch = new Float32Array(this.#augmentation ? this.#imageSize : 0);
+    const later: Promise<void>[] = [];
+    for (let i = 0; i < this.batchSize; i++) {
+      const sample = {
+        batch,
+        row: i,
+        key: { seed: this.#seed, stream: "augment", step: first + i },
+        scratch,
+      };
+      const pending = this.#readTraining(sample, this.#order.sample(first + i), 0);
+      if (pending) later.push(pending);
+    }
+    // Nothing is awaited where all pixels were there.
+    if (later.length > 0) await Promise.all(later);
+    return this.#mix ? this.#mixed(batch, this.#mix, step) : batch;
   }
 
   /**
    * The batches from a step on. While the consumer awaits its training step, which runs in another thread, the next
-   * ones are prepared, with a turn of the event loop before each.
+   * ones are prepared, with a turn of the event loop before each; what is decoded elsewhere is decoded for all of them at once.
    */
   async *prefetch(start: number, options: PrefetchOptions = {}): AsyncGenerator<Batch, void, undefined> {
     const { end = Number.POSITIVE_INFINITY, ahead = 2 } = options;
     checkInteger("loader", "start", start);
     if (end !== Number.POSITIVE_INFINITY) checkInteger("loader", "end", end);
     checkInteger("loader", "ahead", ahead);
-    const ready: Batch[] = [];
+    const begun: Promise<Batch>[] = [];
     let next = start;
     let filling = false;
     let stopped = false;
-    let failure: { readonly error: unknown } | undefined;
+    const begin = () => {
+      const batch = this.batch(next++);
+      // Handled where its step is reached.
+      batch.catch(() => {});
+      return batch;
+    };
     const fill = async () => {
       filling = true;
-      try {
-        for (;;) {
-          await eventLoopTurn();
-          if (stopped || next >= end || ready.length >= ahead) return;
-          ready.push(this.batch(next));
-          next++;
-        }
-      } catch (error) {
-        failure = { error };
-      } finally {
-        filling = false;
+      for (;;) {
+        await eventLoopTurn();
+        if (stopped || next >= end || begun.length >= ahead) break;
+        begun.push(begin());
       }
+      filling = false;
     };
     try {
       for (let step = start; step < end; step++) {
-        let batch = ready.shift();
-        if (batch === undefined) {
-          if (failure !== undefined) throw failure.error;
-          batch = this.batch(next);
-          next++;
-        }
-        if (!filling && failure === undefined) void fill();
-        yield batch;
+        const batch = begun.shift() ?? begin();
+        if (!filling) void fill();
+        yield await batch;
       }
     } finally {
       stopped = true;
     }
   }
 
-  /** All images once, in the data set's order and without augmentation; the last batch may be smaller. */
-  *sequential(batchSize: number = this.batchSize): Generator<Batch, void, undefined> {
+  /**
+   * All images once, in the data set's order and without augmentation, those of the next batches decoded ahead; the last batch may be
+   * smaller.
+   * @throws OptionError; DataError where no image can be read; BrokenImageError as in `batch`
+   */
+  async *sequential(batchSize: number = this.batchSize): AsyncGenerator<Batch, void, undefined> {
     checkInteger("loader", "batchSize", batchSize, { min: 1 });
-    for (let first = 0; first < this.dataset.length; first += batchSize) {
-      yield this.#collect(Math.min(batchSize, this.dataset.length - first), (i) => first + i);
-    }
-  }
-
-  /** Reads samples; they are augmented where the position of the first is given. */
-  #collect(count: number, sample: (i: number) => number, position?: number): Batch {
     const { dataset } = this;
-    const size = elementCount(dataset.imageShape);
-    const x = new Float32Array(count * size);
-    const y = new BigInt64Array(count);
-    const indices = new Uint32Array(count);
-    const augmentation = position === undefined ? undefined : this.#augmentation;
-    const source = new Float32Array(augmentation ? size : 0);
-    for (let i = 0; i < count; i++) {
-      const index = sample(i);
-      indices[i] = index;
-      y[i] = BigInt(dataset.label(index));
-      const pixels = dataset.pixels(index);
-      const target = x.subarray(i * size, (i + 1) * size);
-      if (augmentation === undefined) {
-        this.#normalizeBytes(pixels, target);
-        continue;
+    const { length } = dataset;
+    const begun: (Uint8Array | Promise<Uint8Array>)[] = [];
+    let next = 0;
+    let batch = this.#allocate(Math.min(batchSize, length));
+    let filled = 0;
+    let read = 0;
+    for (let index = 0; index < length; index++) {
+      for (; next < Math.min(length, index + 2 * batchSize); next++) {
+        const pixels = dataset.pixels(next);
+        // Handled where its image is reached.
+        if (!(pixels instanceof Uint8Array)) pixels.catch(() => {});
+        begun.push(pixels);
       }
-      for (let j = 0; j < size; j++) source[j] = pixels[j]! / 255;
-      const key = { seed: this.#seed, stream: "augment", step: position! + i };
-      augmentation.apply(source, target, dataset.imageShape, key);
-      this.#normalize(target);
+      const started = begun.shift()!;
+      const pixels = started instanceof Uint8Array ? started : await this.#unlessBroken(started);
+      if (!pixels) continue;
+      this.#place(batch, filled++, index);
+      this.#checkSize(pixels, index);
+      normalizePixels(pixels, this.#image(batch, filled - 1), this.#tables);
+      read++;
+      if (filled < batch.y.length) continue;
+      yield batch;
+      batch = this.#allocate(Math.min(batchSize, length - index - 1));
+      filled = 0;
     }
-    return { x, y, indices };
+    // Images were left out: the last batch is smaller than it was to be.
+    if (filled > 0) yield this.#cut(batch, filled);
+    if (read === 0) throw this.#nothingReadable();
   }
 
-  #normalizeBytes(pixels: Uint8Array, target: Float32Array): void {
-    const plane = planeSize(this.dataset.imageShape);
-    this.#tables.forEach((table, channel) => {
-      for (let j = channel * plane; j < (channel + 1) * plane; j++) target[j] = table[pixels[j]!]!;
+  #allocate(count: number): Batch {
+    return {
+      x: new Float32Array(count * this.#imageSize),
+      y: new BigInt64Array(count),
+      indices: new Uint32Array(count),
+    };
+  }
+
+  #cut({ x, y, indices }: Batch, count: number): Batch {
+    return { x: x.slice(0, count * this.#imageSize), y: y.slice(0, count), indices: indices.slice(0, count) };
+  }
+
+  #image({ x }: Batch, row: number): Float32Array {
+    return x.subarray(row * this.#imageSize, (row + 1) * this.#imageSize);
+  }
+
+  #place(batch: Batch, row: number, index: number): void {
+    batch.indices[row] = index;
+    batch.y[row] = BigInt(this.dataset.label(index));
+  }
+
+  /** Reads an image, or the next one that can be read, into its row; a promise where it must be waited for. */
+  #readTraining(sample: TrainingSample, index: number, skipped: number): Promise<void> | undefined {
+    const { dataset } = this;
+    const pixels = dataset.trainingPixels
+      ? dataset.trainingPixels(index, { ...sample.key, stream: "crop" })
+      : dataset.pixels(index);
+    if (pixels instanceof Uint8Array) {
+      this.#writeTraining(sample, index, pixels);
+      return undefined;
+    }
+    return this.#unlessBroken(pixels).then((decoded) => {
+      if (decoded) return this.#writeTraining(sample, index, decoded);
+      if (skipped + 1 === dataset.length) throw this.#nothingReadable();
+      return this.#readTraining(sample, (index + 1) % dataset.length, skipped + 1);
     });
+  }
+
+  #writeTraining({ batch, row, key, scratch }: TrainingSample, index: number, pixels: Uint8Array): void {
+    this.#place(batch, row, index);
+    this.#checkSize(pixels, index);
+    const target = this.#image(batch, row);
+    if (!this.#augmentation) {
+      normalizePixels(pixels, target, this.#tables);
+      return;
+    }
+    for (let j = 0; j < pixels.length; j++) scratch[j] = pixels[j]! / 255;
+    this.#augmentation.apply(scratch, target, this.dataset.imageShape, key);
+    this.#normalize(target);
+  }
+
+  /** The pixels; undefined for a broken image that is to be skipped. */
+  async #unlessBroken(pixels: Promise<Uint8Array>): Promise<Uint8Array | undefined> {
+    try {
+      return await pixels;
+    } catch (error) {
+      if (error instanceof BrokenImageError && this.dataset.onError === "skip") return undefined;
+      throw error;
+    }
+  }
+
+  #checkSize(pixels: Uint8Array, index: number): void {
+    if (pixels.length === this.#imageSize) return;
+    const { name, imageShape } = this.dataset;
+    throw new DataError(
+      `${name}: image ${index} has ${pixels.length} values; all images of a batch are [${imageShape.join(", ")}]`,
+    );
+  }
+
+  #nothingReadable(): DataError {
+    const { name, length } = this.dataset;
+    return new DataError(`${name}: none of the ${length} images can be read`);
+  }
+
+  #mixed(batch: Batch, mix: BatchMix, step: number): Batch {
+    const classes = this.dataset.classes.length;
+    const targets = new Float32Array(batch.y.length * classes);
+    batch.y.forEach((label, row) => {
+      targets[row * classes + Number(label)] = 1;
+    });
+    mix.apply(batch.x, targets, this.dataset.imageShape, { seed: this.#seed, stream: "mix", step });
+    return { ...batch, targets };
   }
 
   #normalize(image: Float32Array): void {
@@ -166,6 +277,15 @@ export class Loader {
       for (let j = channel * plane; j < (channel + 1) * plane; j++) image[j] = (image[j]! - center) * scale;
     });
   }
+}
+
+/** Where a training sample goes, and what its randomness is drawn from. */
+interface TrainingSample {
+  readonly batch: Batch;
+  readonly row: number;
+  readonly key: RandomKey;
+  /** Room for an image before augmentation. */
+  readonly scratch: Float32Array;
 }
 
 function planeSize([, height, width]: ImageShape): number {

@@ -1,6 +1,7 @@
 import { DataError } from "../base/errors.js";
 import { type IdxArray, readIdx } from "../formats/idx.js";
-import { type ImageDataset, MemoryDataset } from "./dataset.js";
+import { MemoryDataset } from "./dataset.js";
+import { namedNormalization } from "./normalization.js";
 
 /** The two IDX files of one part of MNIST, or of a data set in its form. */
 export interface MnistFiles {
@@ -16,7 +17,7 @@ export interface MnistFiles {
  * @param name shown in errors, such as "MNIST train"
  * @throws FormatError where a file is not IDX; DataError where the two do not belong together
  */
-export function parseMnist(name: string, files: MnistFiles): ImageDataset {
+export function parseMnist(name: string, files: MnistFiles): MemoryDataset {
   const images = readPart(`${name} images`, files.images, 3);
   const labels = readPart(`${name} labels`, files.labels, 1);
   const [count, height, width] = images.shape as [number, number, number];
@@ -27,7 +28,7 @@ export function parseMnist(name: string, files: MnistFiles): ImageDataset {
     name,
     classes: Array.from({ length: 10 }, (_, digit) => String(digit)),
     imageShape: [1, height, width],
-    normalization: { mean: [0.1307], std: [0.3081] },
+    normalization: namedNormalization("mnist"),
     images: images.data,
     labels: labels.data,
   });

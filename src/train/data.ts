@@ -21,11 +21,11 @@ export interface EvaluationData {
   batches(): Iterable<TrainingBatch> | AsyncIterable<TrainingBatch>;
 }
 
-/** A loader's batches as pairs: images `x` [B, C, H, W] and labels `y` [B]. */
+/** A loader's batches as pairs: images `x` [B, C, H, W] and labels `y` [B], or class shares `y` [B, classes] of mixed images. */
 export function trainingData(source: Loader | TrainingData): TrainingData {
   if (!(source instanceof Loader)) return source;
   return {
-    batch: (step) => pair(source, source.batch(step)),
+    batch: async (step) => pair(source, await source.batch(step)),
     epoch: (step) => source.epoch(step),
     async *prefetch(start, end) {
       for await (const batch of source.prefetch(start, { end })) yield pair(source, batch);
@@ -37,16 +37,18 @@ export function trainingData(source: Loader | TrainingData): TrainingData {
 export function evaluationData(source: Loader | EvaluationData): EvaluationData {
   if (!(source instanceof Loader)) return source;
   return {
-    *batches() {
-      for (const batch of source.sequential()) yield pair(source, batch);
+    async *batches() {
+      for await (const batch of source.sequential()) yield pair(source, batch);
     },
   };
 }
 
-function pair({ dataset }: Loader, { x, y }: Batch): TrainingBatch {
+function pair({ dataset }: Loader, { x, y, targets }: Batch): TrainingBatch {
   return {
     x: { dtype: "float32", shape: [y.length, ...dataset.imageShape], data: x },
-    y: { dtype: "int64", shape: [y.length], data: y },
+    y: targets
+      ? { dtype: "float32", shape: [y.length, dataset.classes.length], data: targets }
+      : { dtype: "int64", shape: [y.length], data: y },
   };
 }
 

@@ -24,10 +24,12 @@ export interface CrossEntropyOptions {
 
 /**
  * Mean cross-entropy between class scores and labels, as in PyTorch: with class weights w, smoothing s and C classes the sum of
- * (1 - s) w[y] (-log p[y]) + s/C sum_c w[c] (-log p[c]), divided by the sum of w[y].
+ * (1 - s) w[y] (-log p[y]) + s/C sum_c w[c] (-log p[c]), divided by the sum of w[y]. Of shares t of the classes instead of a label, as
+ * mixed images have: the sum of sum_c w[c] ((1 - s) t[c] + s/C) (-log p[c]), divided by the number of samples.
  * Smoothing: Szegedy et al.: Rethinking the Inception Architecture, CVPR 2016, arXiv:1512.00567, section 7.
  * @param logits [N, C] or [N, C, ...]
- * @param labels int64 [N] or [N, ...], 0 to C - 1 (another label counts as no class: check labels on the host)
+ * @param labels int64 [N] or [N, ...], 0 to C - 1 (another label counts as no class: check labels on the host); or the classes'
+ * shares, float32, shaped like the logits
  * @returns a scalar
  * @throws ShapeError, OptionError
  */
@@ -37,7 +39,10 @@ export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntro
   if (labelSmoothing >= 1) {
     throw new OptionError(`crossEntropy: labelSmoothing is ${labelSmoothing}; it must be below 1`);
   }
-  const indicator = classIndicator("crossEntropy", logits, labels);
+  const shares = labels.dtype === "float32" && labels.rank === logits.rank;
+  const indicator = shares
+    ? classShares("crossEntropy", labels, logits)
+    : classIndicator("crossEntropy", logits, labels);
   const classes = logits.size(1);
   const logProbabilities = logSoftmax(logits, { axis: 1 });
   const perLabel = (values: Tensor) => sum(values, { axes: [1], keepDims: false });
@@ -54,6 +59,7 @@ export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntro
     labelSmoothing === 0
       ? weighted
       : add(mul(weighted, 1 - labelSmoothing), mul(weights, labelSmoothing / classes));
+  if (shares) return neg(mean(perLabel(mul(target, logProbabilities)), { keepDims: false }));
   const total = (values: Tensor) => sum(perLabel(values), { keepDims: false });
   return neg(div(total(mul(target, logProbabilities)), total(weighted)));
 }
@@ -97,6 +103,17 @@ export function binaryCrossEntropy(
 export function meanSquaredError(output: Tensor, targets: Tensor): Tensor {
   requireSameShape("meanSquaredError", output, targets);
   return mean(square(sub(output, targets)), { keepDims: false });
+}
+
+/** Shares of the classes, shaped like the logits [N, C, ...]. @throws ShapeError */
+function classShares(where: string, shares: Tensor, logits: Tensor): Tensor {
+  requireDType(logits, "float32", `${where}: logits`);
+  if (logits.rank < 2 || !sameShape(shares.shape, logits.shape)) {
+    throw new ShapeError(
+      `${where}: logits must be [N, C, ...] and shares of the classes alike, found ${formatShape(logits.shape)} and ${formatShape(shares.shape)}`,
+    );
+  }
+  return shares;
 }
 
 /** 1 at each label's class, else 0; shaped like the logits [N, C, ...]. @throws ShapeError */

@@ -2,7 +2,7 @@ import type { HostTensor } from "../src/base/dtype.js";
 import { fillNormal } from "../src/base/random.js";
 import { initialize, namedParameters, trace } from "../src/graph/model.js";
 import type { Tensor } from "../src/graph/tensor.js";
-import { createModel } from "../src/models/registry.js";
+import * as models from "../src/models/registry.js";
 import { gradients } from "../src/ops/gradients.js";
 import { matmul } from "../src/ops/matmul.js";
 import { graphCost } from "../src/report/cost.js";
@@ -46,7 +46,7 @@ function labels(count: number, classes: number): HostTensor {
 }
 
 function buildNetwork(network: Network) {
-  const model = createModel(network.model, { inChannels: network.shape[1] });
+  const model = models.create(network.model, { inChannels: network.shape[1] });
   initialize(model);
   return model;
 }

@@ -1,9 +1,9 @@
 // Train a small residual network with Squeeze-and-Excitation on some of MNIST's digits, then see which channels it uses.
 //   node --import ./scripts/typescript.mjs examples/02-train-digits.ts
-import { adamW, cosine, createModel, crossEntropy, fit, Loader, loadMnist, run, sliceDataset } from "fovea";
+import { adamW, cosine, crossEntropy, fit, Loader, loadMnist, models, run, sliceDataset } from "fovea";
 
 const { train, test } = await loadMnist();
-const model = createModel("seresnet8", { inChannels: 1 });
+const model = models.create("seresnet8", { inChannels: 1 });
 
 const { evaluation } = await fit({
   model,
@@ -26,7 +26,7 @@ const { evaluation } = await fit({
 });
 console.log(`accuracy ${(100 * evaluation.accuracy!).toFixed(1)} % of 500 test images`);
 
-const { x } = new Loader(test, { batchSize: 4, shuffle: false }).batch(0);
+const { x } = await new Loader(test, { batchSize: 4, shuffle: false }).batch(0);
 const { taps } = await run(
   model,
   { dtype: "float32", shape: [4, 1, 28, 28], data: x },

@@ -93,7 +93,7 @@ const [without, reached] = [await accuracyOf(new Net({ attention: false })), awa
 // The majority of the three channels is right for three images of four: as good as it gets without knowing which one counts.
 console.log(`accuracy ${percent(without)} without attention, ${percent(reached)} with`);
 
-const { x } = new Loader(test.data, { batchSize: 300, shuffle: false }).batch(0);
+const { x } = await new Loader(test.data, { batchSize: 300, shuffle: false }).batch(0);
 const images = { dtype: "float32", shape: [300, channels + 1, size, size], data: x } as const;
 const { taps } = await run(net, images, { taps: ["se.attention"] });
 const gates = (image: number) =>

@@ -93,7 +93,7 @@ const net = new Net({ attention: true });
 const [without, reached] = [await accuracyOf(new Net({ attention: false })), await accuracyOf(net)];
 console.log(`accuracy ${percent(without)} without attention, ${percent(reached)} with`);
 
-const { x } = new Loader(test.data, { batchSize: 300, shuffle: false }).batch(0);
+const { x } = await new Loader(test.data, { batchSize: 300, shuffle: false }).batch(0);
 const images = { dtype: "float32", shape: [300, 3, height, width], data: x } as const;
 const { taps } = await run(net, images, { taps: ["ccnet.attention1"] });
 const attention = taps["ccnet.attention1"]!; // [300, height, width, height + width]: the column of each pixel, then its row

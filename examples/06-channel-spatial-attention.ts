@@ -10,7 +10,6 @@ import {
   Canvas,
   CBAM,
   cosine,
-  createModel,
   crossEntropy,
   encodePng,
   fit,
@@ -18,12 +17,13 @@ import {
   imageShader,
   Loader,
   loadMnist,
+  models,
   run,
   sliceDataset,
 } from "fovea";
 
 const { train, test } = await loadMnist();
-const model = createModel("seresnet8", { inChannels: 1, attention: "none" });
+const model = models.create("seresnet8", { inChannels: 1, attention: "none" });
 const { layers } = attach(model, ["layer2.*.bn2", "layer3.*.bn2"], (channels) => new CBAM({ channels }));
 console.log(`attached ${[...layers.keys()].join(", ")}`);
 
@@ -39,7 +39,7 @@ const { evaluation } = await fit({
 console.log(`accuracy ${(100 * evaluation.accuracy!).toFixed(1)} % of 500 test images`);
 
 const count = 200;
-const { x } = new Loader(test, { batchSize: count, shuffle: false }).batch(0);
+const { x } = await new Loader(test, { batchSize: count, shuffle: false }).batch(0);
 const images = { dtype: "float32", shape: [count, 1, 28, 28], data: x } as const;
 const map = "layer3.0.bn2Attention.spatial.attention";
 const { taps } = await run(model, images, { taps: [map] });

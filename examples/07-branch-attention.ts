@@ -83,7 +83,7 @@ console.log(
   `accuracy ${percent(evaluation.accuracy!)} (75 % is the best without knowing which stripes count)`,
 );
 
-const { x } = new Loader(test.data, { batchSize: 300, shuffle: false }).batch(0);
+const { x } = await new Loader(test.data, { batchSize: 300, shuffle: false }).batch(0);
 const images = { dtype: "float32", shape: [300, 1, size, size], data: x } as const;
 const { taps } = await run(net, images, { taps: ["sk.attn.attention"] });
 const weights = taps["sk.attn.attention"]!.data as Float32Array; // [300, 2 kernels, features, 1, 1]

@@ -101,7 +101,7 @@ const [without, reached] = [await accuracyOf(new Net({ attention: false })), awa
 // The majority of the three colours is right for three videos of four: as good as it gets without bringing lamp and stripes together.
 console.log(`accuracy ${percent(without)} without attention, ${percent(reached)} with`);
 
-const { x } = new Loader(test.data, { batchSize: 300, shuffle: false }).batch(0);
+const { x } = await new Loader(test.data, { batchSize: 300, shuffle: false }).batch(0);
 const frames = { dtype: "float32", shape: [300, 2 * colors.length, size, size], data: x } as const;
 const { taps } = await run(net, frames, { taps: ["crossFrame.attention"] });
 const gates = taps["crossFrame.attention"]!.data as Float32Array; // [300, features, 1, 1]

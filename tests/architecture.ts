@@ -9,8 +9,8 @@ const ops = [...graph, "ops"];
 const onnx = [...ops, "onnx"];
 const nn = [...ops, "nn"];
 const attention = [...nn, "attention"];
-const models = [...attention, "models"];
 const formats = [...base, "formats"];
+const models = [...attention, "formats", "models"];
 const data = [...formats, "data"];
 const runtime = [...onnx, "runtime"];
 
@@ -22,11 +22,11 @@ export const allowedImports: Readonly<Record<string, readonly string[] | "everyt
   runtime: onnx,
   nn: ops,
   attention: nn,
-  models: attention,
+  models: [...attention, "formats"],
   formats: base,
   data: formats,
   train: [...models, ...runtime, ...data],
-  explain: [...models, ...runtime],
+  explain: [...models, ...runtime, "report"],
   verify: [...models, ...runtime, ...formats],
   report: graph,
   cli: "everything",

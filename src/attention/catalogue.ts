@@ -47,6 +47,8 @@ import { SimplifiedNonLocal } from "./spatial/simplified-nl.js";
 import { SpatialPyramidGraphReasoning } from "./spatial/spygr.js";
 import { StripPooling } from "./spatial/strip-pooling.js";
 import { SpSequenceNet } from "./spatial-temporal/spsequencenet.js";
+import { Detr } from "./transformer/detr.js";
+import { DetrLoss } from "./transformer/detr-loss.js";
 import { MultiHeadAttention } from "./transformer/mha.js";
 import { PositionalEncoding } from "./transformer/positional-encoding.js";
 import { QkvAttention } from "./transformer/qkv-attention.js";
@@ -109,6 +111,8 @@ const classes = [
   TransformerEncoderLayer,
   TransformerDecoderLayer,
   VisionTransformer,
+  Detr,
+  DetrLoss,
 ] as const;
 
 type MechanismClass = (typeof classes)[number];

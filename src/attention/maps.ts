@@ -6,6 +6,34 @@ import type { NamedSize } from "./sizes.js";
 /** What a map shows, which decides how it is drawn. */
 export type MapKind = "channel-gate" | "spatial" | "tokens" | "branch" | "temporal" | "glimpse";
 
+/**
+ * Where the tokens along an axis of a map of the kind `tokens` lie in the image.
+ * `grid`: row by row, every `stride`-th pixel of rows x columns, after `prefix` learned tokens, the first of which may be the class token;
+ * `pyramid`: the regions of several grids of side x side regions, one grid after the other; `window`: the side x side pixels around the
+ * query; `cross`: the pixels of the query's column, then those of its row.
+ */
+export type TokenPlaces =
+  | {
+      readonly form: "grid";
+      readonly frames?: NamedSize;
+      readonly rows: NamedSize;
+      readonly columns: NamedSize;
+      /** 1 by default. */
+      readonly stride?: number;
+      /** 0 by default. */
+      readonly prefix?: number;
+      readonly classToken?: boolean;
+    }
+  | { readonly form: "pyramid"; readonly sides: readonly number[] }
+  | {
+      readonly form: "window";
+      readonly side: number;
+      readonly dilation: number;
+      /** Pixels beyond the border: `none`, or those within, mirrored. */
+      readonly border: "none" | "mirrored";
+    }
+  | { readonly form: "cross" };
+
 /** An attention map as a mechanism declares it. */
 export interface AttentionMap {
   readonly kind: MapKind;
@@ -18,6 +46,8 @@ export interface AttentionMap {
   readonly tap?: string;
   /** A new axis of the map along which the taps of that path, one per call (`tap`, `tap#2` ...), are stacked. */
   readonly stack?: number;
+  /** Of `tokens`: where they lie, for drawing; an axis that is named by its grid (`height*width`) tells it by its name. */
+  readonly places?: { readonly queries?: TokenPlaces; readonly keys?: TokenPlaces };
   /** Calls that make it; all by default. */
   readonly calls?: readonly string[];
 }

@@ -2,12 +2,14 @@ import * as z from "zod/mini";
 import type { DType, HostTensor } from "../base/dtype.js";
 import { OptionError } from "../base/errors.js";
 import { Module } from "../nn/module.js";
+import type { CheckpointLayout } from "./checkpoint-layout.js";
 import type { AttentionMap } from "./maps.js";
+import { meetSizes } from "./met-sizes.js";
 import { optionProblem } from "./option-problem.js";
 import { type CallSignature, checkArgument, checkValues } from "./signature.js";
 import type { NamedSize, Sizes } from "./sizes.js";
 
-export type { AttentionMap, MapKind } from "./maps.js";
+export type { AttentionMap, MapKind, TokenPlaces } from "./maps.js";
 export type { CallInput, CallSignature } from "./signature.js";
 export type { NamedSize, Sizes } from "./sizes.js";
 
@@ -47,8 +49,8 @@ export interface About<Id extends string, S extends z.ZodMiniObject> {
   readonly refused: readonly Partial<Record<keyof z.input<S>, unknown>>[];
   /** Small cases for tests and documents: options and the named sizes of the inputs. */
   readonly examples: readonly [MechanismExample<z.input<S>>, ...MechanismExample<z.input<S>>[]];
-  /** Keys of reference checkpoints where they are not ours in snake_case: theirs to ours. */
-  readonly checkpoints?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Layouts of reference checkpoints, by repository, where their keys are not our names in snake_case. */
+  readonly checkpoints?: Readonly<Record<string, CheckpointLayout>>;
 }
 
 /** Options and sizes with which a mechanism can be tried. */
@@ -100,7 +102,7 @@ export abstract class Mechanism<O = unknown> extends Module {
 
   /** Checks the arguments of a call against its signature. @throws ShapeError */
   protected override enter(call: string, args: readonly unknown[]): void {
-    checkArgument(`${this.constructor.name}.${call}`, this.signature(call), args[0]);
+    meetSizes(this, checkArgument(`${this.constructor.name}.${call}`, this.signature(call), args[0]));
   }
 }
 

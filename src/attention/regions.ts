@@ -23,6 +23,7 @@ export function regionMap(sizes: readonly number[]): AttentionMap {
     shape: ["batch", "height*width", regionCount(sizes)],
     range: [0, 1],
     sumsToOne: [2],
+    places: { keys: { form: "pyramid", sides: sizes } },
   };
 }
 

@@ -38,9 +38,14 @@ export function callArgument<T>(signature: CallSignature, inputs: Readonly<Recor
 /**
  * Refuses arguments that do not fit a signature: rank, dtype, fixed sizes, names that stand for two sizes, unknown and missing inputs.
  * @param call as it is written in errors: `CBAM.forward`
+ * @returns the sizes that the names of the signature stand for
  * @throws ShapeError
  */
-export function checkArgument(call: string, signature: CallSignature, argument: unknown): void {
+export function checkArgument(
+  call: string,
+  signature: CallSignature,
+  argument: unknown,
+): Readonly<Record<string, Size>> {
   const names = Object.keys(signature.inputs);
   const given = namedArguments(call, names, argument);
   const found = new Map<string, Tensor>();
@@ -66,6 +71,7 @@ export function checkArgument(call: string, signature: CallSignature, argument: 
     const { shape } = signature.inputs[name]!;
     if (!matches(shape, tensor.shape, sizes, true)) refuse(name, describe(tensor));
   }
+  return sizes;
 }
 
 /** What an input's dtype may be. */

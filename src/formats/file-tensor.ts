@@ -63,7 +63,8 @@ export function toHostTensor({ dtype, shape, data }: FileTensor, name = "tensor"
   return { dtype: kind, shape, data: values };
 }
 
-const graphDType: Readonly<Record<FileDType, DType>> = {
+/** The dtype on the host of each dtype of files. */
+export const graphDType: Readonly<Record<FileDType, DType>> = {
   float64: "float32",
   float32: "float32",
   float16: "float32",

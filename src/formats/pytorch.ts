@@ -40,6 +40,9 @@ const stateDictKeys = [
   "module",
   "params",
   "weights",
+  "ema",
+  "model_ema",
+  "state_dict_ema",
 ];
 
 /**
@@ -47,9 +50,9 @@ const stateDictKeys = [
  * in the legacy one. Nothing is run: a file that refers to anything but what rebuilds weights is refused, by name.
  *
  * The state dict is the dictionary under the first of the keys `state_dict`, `model_state_dict`, `model_state`, `model`,
- * `net`, `network`, `module`, `params`, `weights` that directly holds tensors, else the saved object itself. Keys of
- * nested containers are joined by dots (`optimizer.state.0.momentum_buffer`): keys of the state dict count from there,
- * those of other tensors and values from the object.
+ * `net`, `network`, `module`, `params`, `weights`, `ema`, `model_ema`, `state_dict_ema` that directly holds tensors, else
+ * the saved object itself. Keys of nested containers are joined by dots (`optimizer.state.0.momentum_buffer`): keys of the
+ * state dict count from there, those of other tensors and values from the object.
  *
  * Sources: torch/serialization.py and torch/_utils.py of PyTorch 2; checksums of zip members are compared unless the
  * file has none.

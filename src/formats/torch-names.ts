@@ -36,25 +36,29 @@ const counterName = "num_batches_tracked";
  * @throws FormatError where two keys get one name
  */
 export function fromTorchNames(keys: Iterable<string>, options: TorchNameOptions = {}): NamesFromTorch {
-  const all = [...keys];
-  const wrapped = wrapperLength(all);
-  const renames = renamesOf(options);
-  const names = new Map<string, string>();
-  const dropped: string[] = [];
+  const { names, dropped } = readTorchNames(keys, options);
   const takenBy = new Map<string, string>();
-  for (const key of all) {
-    const bare = key.slice(wrapped);
-    if (lastPart(bare) === counterName) {
-      dropped.push(key);
-      continue;
-    }
-    const name = fromTorch(bare, renames);
+  for (const [key, name] of names) {
     const other = takenBy.get(name);
     if (other !== undefined) {
       throw new FormatError(`state dict: ${quote(other)} and ${quote(key)} are both ${quote(name)} here`);
     }
     takenBy.set(name, key);
-    names.set(key, name);
+  }
+  return { names, dropped };
+}
+
+/** As `fromTorchNames`, where several keys may get one name: to see whether `modules` say what the keys are. */
+export function readTorchNames(keys: Iterable<string>, options: TorchNameOptions = {}): NamesFromTorch {
+  const all = [...keys];
+  const wrapped = wrapperLength(all);
+  const renames = renamesOf(options);
+  const names = new Map<string, string>();
+  const dropped: string[] = [];
+  for (const key of all) {
+    const bare = key.slice(wrapped);
+    if (lastPart(bare) === counterName) dropped.push(key);
+    else names.set(key, fromTorch(bare, renames));
   }
   return { names, dropped };
 }

@@ -1,4 +1,15 @@
 export { type Attachments, type AttachOptions, type AttachPoint, attach } from "./attach.js";
-export * from "./registry.js";
+export {
+  type CheckpointReport,
+  type LoadCheckpointOptions,
+  loadCheckpoint,
+  type TensorNames,
+} from "./checkpoint-load.js";
+export { type SaveWeightsOptions, saveWeights } from "./checkpoint-save.js";
+export type { AttentionFactory } from "./hosted-attention.js";
+export type { ImageModel, ImageTask } from "./image-model.js";
+export type { HostedMechanism, ModelOptions } from "./network.js";
+export type { ModelInfo, ModelName, ModelQuery } from "./registry.js";
+export * as models from "./registry.js";
 export * from "./residual-block.js";
 export * from "./resnet.js";

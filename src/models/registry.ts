@@ -1,126 +1,54 @@
-import { create as createMechanism, type MechanismId, mechanismClass } from "../attention/catalogue.js";
-import { channelOptions } from "../attention/channel-options.js";
-import { readMechanism } from "../attention/written-mechanism.js";
 import { OptionError } from "../base/errors.js";
-import type { Layer } from "../nn/sequential.js";
-import { type AttentionFactory, BasicBlock, Bottleneck } from "./residual-block.js";
-import { ResNet } from "./resnet.js";
+import { matchesPattern } from "../base/pattern.js";
+import { didYouMean } from "../base/suggestion.js";
+import type { ImageModel } from "./image-model.js";
+import { type ModelOptions, type Network, networkOptions } from "./network.js";
+import { residualNetworks } from "./residual-networks.js";
+import { visionTransformers } from "./vision-transformers.js";
 
-/** Options that every network of the registry takes. */
-export interface ModelOptions {
-  /** Number of classes; 10 for small images, 1000 for ImageNet networks by default. */
-  readonly numClasses?: number;
-  /** Channels of the image; 3 by default. */
-  readonly inChannels?: number;
-  /** Mechanism at the end of every block: an id of the catalogue, with options (`se:reduction=8`) or without, or "none". */
-  readonly attention?: MechanismId | `${MechanismId}:${string}` | "none";
-}
+const networks = { ...residualNetworks, ...visionTransformers } satisfies Record<string, Network>;
 
-interface ModelEntry {
-  readonly description: string;
-  /** Height and width that it was designed for. */
-  readonly imageSize: number;
-  readonly defaults: { readonly numClasses: number; readonly attention: MechanismId | "none" };
-  build(options: { numClasses: number; inChannels: number; attention: AttentionFactory | undefined }): ResNet;
-}
-
-/** CIFAR residual network of depth 6n + 2. */
-function smallResNet(blocksPerStage: number): ModelEntry["build"] {
-  return (options) =>
-    new ResNet({
-      ...options,
-      block: BasicBlock,
-      stem: "small",
-      layers: [blocksPerStage, blocksPerStage, blocksPerStage],
-      channels: [16, 32, 64],
-    });
-}
-
-const imagenetChannels = [64, 128, 256, 512];
-
-const registry: Readonly<Record<string, ModelEntry>> = {
-  seresnet8: {
-    description: "SE-ResNet-8 for small images: three stages of one block, 16, 32 and 64 channels",
-    imageSize: 28,
-    defaults: { numClasses: 10, attention: "se" },
-    build: smallResNet(1),
-  },
-  seresnet20: {
-    description: "SE-ResNet-20 for small images: three stages of three blocks, 16, 32 and 64 channels",
-    imageSize: 32,
-    defaults: { numClasses: 10, attention: "se" },
-    build: smallResNet(3),
-  },
-  seresnet18: {
-    description: "SE-ResNet-18 for ImageNet: four stages of two basic blocks",
-    imageSize: 224,
-    defaults: { numClasses: 1000, attention: "se" },
-    build: (options) =>
-      new ResNet({
-        ...options,
-        block: BasicBlock,
-        stem: "imagenet",
-        layers: [2, 2, 2, 2],
-        channels: imagenetChannels,
-      }),
-  },
-  seresnet50: {
-    description: "SE-ResNet-50 for ImageNet: bottleneck blocks 3, 4, 6, 3",
-    imageSize: 224,
-    defaults: { numClasses: 1000, attention: "se" },
-    build: (options) =>
-      new ResNet({
-        ...options,
-        block: Bottleneck,
-        stem: "imagenet",
-        layers: [3, 4, 6, 3],
-        channels: imagenetChannels,
-      }),
-  },
-};
+/** Names of the networks. */
+export type ModelName = keyof typeof networks;
 
 /** What the registry knows about a network. */
-export interface ModelInfo {
+export interface ModelInfo extends Omit<Network, "build"> {
   readonly name: string;
-  readonly description: string;
-  readonly imageSize: number;
-  readonly defaults: ModelEntry["defaults"];
 }
 
-/** Every network that can be created by name. */
-export function models(): ModelInfo[] {
-  return Object.entries(registry).map(([name, { description, imageSize, defaults }]) => ({
-    name,
-    description,
-    imageSize,
-    defaults,
-  }));
+/** What to look for. */
+export interface ModelQuery {
+  /** Pattern for names, `*` for any characters; case does not matter. */
+  readonly match?: string;
+  readonly task?: Network["task"];
 }
 
-/** What is known about a network. @throws OptionError for an unknown name */
-export function modelInfo(name: string): ModelInfo {
-  const found = models().find((model) => model.name === name);
-  if (!found) throw new OptionError(`no model "${name}"; known are ${Object.keys(registry).join(", ")}`);
-  return found;
+/** What is known about the networks that fit. */
+export function list(query: ModelQuery = {}): ModelInfo[] {
+  return Object.keys(networks)
+    .map(info)
+    .filter(({ task }) => query.task === undefined || task === query.task)
+    .filter(
+      ({ name }) => query.match === undefined || matchesPattern(name, query.match, { ignoreCase: true }),
+    );
+}
+
+/** What is known about a network. @throws OptionError for an unknown name, which suggests near ones */
+export function info(name: string): ModelInfo {
+  const { description, task, paper, imageSize, defaults } = find(name);
+  return { name, description, task, paper, imageSize, defaults };
 }
 
 /**
- * Builds a network by its name.
- * @throws OptionError for an unknown name, an unknown mechanism, or one that needs more options than the number of channels
+ * Builds a network by its name: `create("resnet18", { numClasses: 10, attention: "cbam" })`.
+ * @throws OptionError for an unknown name, an option that the network does not take, a refused value, or a mechanism that does not fit
  */
-export function createModel(name: string, options: ModelOptions = {}): ResNet {
-  const { defaults } = modelInfo(name);
-  const { numClasses = defaults.numClasses, inChannels = 3, attention = defaults.attention } = options;
-  return registry[name]!.build({ numClasses, inChannels, attention: attentionFactory(attention) });
+export function create(name: ModelName | (string & {}), options: ModelOptions = {}): ImageModel {
+  const found = find(name);
+  return found.build(networkOptions(name, found, options));
 }
 
-function attentionFactory(text: string): AttentionFactory | undefined {
-  if (text === "none") return undefined;
-  const { id, options } = readMechanism(text);
-  const { about } = mechanismClass(id);
-  return (channels) =>
-    createMechanism(
-      id as MechanismId,
-      { ...channelOptions(about, channels), ...options } as never,
-    ) as unknown as Layer;
+function find(name: string): Network {
+  if (Object.hasOwn(networks, name)) return networks[name as ModelName];
+  throw new OptionError(`no model "${name}"; ${didYouMean(name, Object.keys(networks))}`);
 }

@@ -12,9 +12,15 @@ const caseSchema = z.object({
   outputs: z.array(z.string()).check(z.minLength(1)),
   fp32Error: z.object({ output: z.number(), gradInput: z.number(), gradParam: z.number() }),
   zeroGrads: z.optional(z.array(z.string())),
+  /** Formula of values that are not stored. */
+  fill: z.optional(z.object({ algorithm: z.literal("mulberry32-v1"), seed: z.uint32() })),
+  /** The reference code's state dict: key, shape, dtype, and L2 norm of a parameter's gradient; null for a buffer. */
+  stateDict: z.optional(z.array(z.tuple([z.string(), z.array(z.int()), z.string(), z.nullable(z.number())]))),
+  /** Number of trained values. */
+  parameterCount: z.optional(z.int()),
 });
 
-/** A reference case: a mechanism, what goes in, and what must come out. */
+/** A reference case: a mechanism or a network, what goes in, and what must come out. */
 export interface GoldenCase extends z.output<typeof caseSchema> {
   /** Reference values by role and name: `param.fc1.weight`, `input.x`, `gradInput.x`, `map.attention` ... */
   readonly tensors: ReadonlyMap<string, HostTensor>;

@@ -1,16 +1,14 @@
-import { mechanismClass } from "../attention/catalogue.js";
-import { mapTensors } from "../attention/maps.js";
-import type { Mechanism } from "../attention/mechanism.js";
-import { callArgument } from "../attention/signature.js";
 import type { HostTensor } from "../base/dtype.js";
 import { FormatError } from "../base/errors.js";
-import { type Graph, type InputType, namedParameters, type Outputs, trace } from "../graph/model.js";
+import { type InputType, namedParameters, trace } from "../graph/model.js";
 import { Tensor } from "../graph/tensor.js";
 import { loadStateDict } from "../nn/state-dict.js";
 import { gradientsOfMany } from "../ops/gradients.js";
 import { compile } from "../runtime/executable.js";
 import { type Comparison, compareTensors, toleranceFor } from "./compare.js";
+import { compareGradientNorms, fillState, isFilled } from "./filled-state.js";
 import { type GoldenCase, tensorsOf } from "./golden-case.js";
+import { createSubject, type Subject } from "./subject.js";
 
 /** Every comparison of a golden case: outputs, gradients, updated buffers and maps. */
 export interface Verification {
@@ -28,28 +26,31 @@ const roles = {
 } as const;
 
 /**
- * Builds the case's mechanism, loads its tensors, runs it forward and backward, and compares outputs, gradients, updated buffers and maps.
+ * Builds the case's mechanism or network, loads its tensors or fills it, runs it forward and backward, and compares outputs, gradients,
+ * updated buffers and maps.
  * @throws OptionError for an unknown mechanism or refused options; FormatError where the case's tensors do not fit it; ShapeError and
  *   DataError for inputs that it refuses
  */
 export async function verifyCase(golden: GoldenCase): Promise<Verification> {
-  const { call = "forward", ...options } = golden.options;
-  const type = mechanismClass(golden.mechanism);
-  const module = new type(options as never);
-  loadStateDict(module, new Map([...tensorsOf(golden, "param"), ...tensorsOf(golden, "buffer")]));
+  const subject = createSubject(golden);
+  const { module } = subject;
+  const filled = isFilled(golden) ? golden : undefined;
+  if (filled) fillState(filled, module);
+  else loadStateDict(module, new Map([...tensorsOf(golden, "param"), ...tensorsOf(golden, "buffer")]));
   const inputs = Object.fromEntries(golden.inputs.map((name) => [name, required(golden, `input.${name}`)]));
   for (const name of golden.outputs) required(golden, `output.${name}`);
-  module.checkValues(String(call), inputs);
-  const computed = await compute({ golden, module, call: String(call), inputs });
+  subject.checkValues(inputs);
+  const computed = await compute({ golden, subject, inputs });
   const zero = new Set(golden.zeroGrads ?? []);
-  const comparisons = Object.entries(roles).flatMap(([role, error]) =>
+  const stored = Object.entries(roles).flatMap(([role, error]) =>
     [...tensorsOf(golden, role)].map(([key, reference]) => {
       const name = `${role}.${key}`;
       const rule = { tolerance: toleranceFor(golden.fp32Error[error]), zero: zero.has(name) };
       return compareTensors(name, computed[name], reference, rule);
     }),
   );
-  return { mechanism: golden.mechanism, comparisons };
+  const listed = filled ? compareGradientNorms(filled, module, computed) : [];
+  return { mechanism: golden.mechanism, comparisons: [...stored, ...listed] };
 }
 
 function required(golden: GoldenCase, name: string): HostTensor {
@@ -60,16 +61,15 @@ function required(golden: GoldenCase, name: string): HostTensor {
   );
 }
 
-interface Subject {
+interface Task {
   readonly golden: GoldenCase;
-  readonly module: Mechanism;
-  readonly call: string;
+  readonly subject: Subject;
   readonly inputs: Readonly<Record<string, HostTensor>>;
 }
 
 /** Values by role and name, from one graph with outputs, maps, gradients and updated buffers as outputs. */
-async function compute(subject: Subject): Promise<Record<string, HostTensor>> {
-  const { golden, module, inputs } = subject;
+async function compute(task: Task): Promise<Record<string, HostTensor>> {
+  const { golden, subject, inputs } = task;
   const cotangents = [...tensorsOf(golden, "cotangent").keys()].map((name) => `cotangent.${name}`);
   const feeds = {
     ...inputs,
@@ -78,18 +78,12 @@ async function compute(subject: Subject): Promise<Record<string, HostTensor>> {
   const types = Object.fromEntries(
     Object.entries(feeds).map(([name, { shape, dtype }]): [string, InputType] => [name, { shape, dtype }]),
   );
-  const graph = trace(
-    (leaves: Readonly<Record<string, Tensor>>) => forwardAndBackward(subject, leaves),
-    types,
-    {
-      training: golden.mode === "train",
-      model: module,
-    },
-  );
-  const executable = await compile({
-    ...graph,
-    outputs: new Map([...graph.outputs, ...mapOutputs(module, graph)]),
+  const graph = trace((leaves: Readonly<Record<string, Tensor>>) => forwardAndBackward(task, leaves), types, {
+    training: golden.mode === "train",
+    model: subject.module,
   });
+  const maps = [...subject.maps(graph)].map(([name, tensor]) => [`map.${name}`, tensor] as const);
+  const executable = await compile({ ...graph, outputs: new Map([...graph.outputs, ...maps]) });
   try {
     const { outputs, updates } = await executable.run(feeds);
     const updated = Object.entries(updates).map(([path, value]) => [`bufferAfter.${path}`, value]);
@@ -100,18 +94,19 @@ async function compute(subject: Subject): Promise<Record<string, HostTensor>> {
 }
 
 function forwardAndBackward(
-  { golden, module, call, inputs }: Subject,
+  { golden, subject, inputs }: Task,
   leaves: Readonly<Record<string, Tensor>>,
 ): Record<string, Tensor> {
   const given = Object.fromEntries(Object.keys(inputs).map((name) => [name, leaves[name]!]));
-  const methods = module as unknown as Record<string, (argument: unknown) => Outputs>;
-  const result = methods[call]!(callArgument(module.signature(call), given));
+  const result = subject.call(given);
   const outputs = result instanceof Tensor ? { [golden.outputs[0]!]: result } : result;
   const targets = [
     ...Object.entries(given)
       .filter(([, leaf]) => leaf.dtype === "float32")
       .map(([name, leaf]) => [`gradInput.${name}`, leaf] as const),
-    ...[...namedParameters(module)].map(([path, variable]) => [`gradParam.${path}`, variable] as const),
+    ...[...namedParameters(subject.module)].map(
+      ([path, variable]) => [`gradParam.${path}`, variable] as const,
+    ),
   ];
   const roots = [...tensorsOf(golden, "cotangent").keys()].map((name) => {
     const output = outputs[name];
@@ -128,13 +123,4 @@ function forwardAndBackward(
     ...Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [`output.${name}`, tensor])),
     ...Object.fromEntries(targets.map(([name], index) => [name, gradients[index]!])),
   };
-}
-
-/** The mechanism's attention maps under their canonical names. */
-function mapOutputs(module: Mechanism, graph: Graph): [string, Tensor][] {
-  const { about } = module.constructor as ReturnType<typeof mechanismClass>;
-  return [...mapTensors(about.maps(module.options as never), graph.taps)].map(([name, tensor]) => [
-    `map.${name}`,
-    tensor,
-  ]);
 }

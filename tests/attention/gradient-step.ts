@@ -1,13 +1,15 @@
 import { elementCount, type HostTensor } from "../../src/base/dtype.js";
-import { fillNormal, fillUniform } from "../../src/base/random.js";
+import { fillNormal } from "../../src/base/random.js";
 import { constant } from "../../src/graph/constant.js";
 import { type Graph, namedParameters } from "../../src/graph/model.js";
 import { concreteShape } from "../../src/graph/size.js";
 import type { Tensor } from "../../src/graph/tensor.js";
-import { emitModel, sessionOpset } from "../../src/onnx/emit.js";
+import { sessionOpset } from "../../src/onnx/emit.js";
 import { add, mul, sub } from "../../src/ops/arithmetic.js";
 import { gradients } from "../../src/ops/gradients.js";
 import { mean } from "../../src/ops/reduce.js";
+import { emitStagedModel, HostStageSessions } from "../../src/runtime/host-stages.js";
+import { namedNoise, noiseInputs } from "../../src/runtime/noise.js";
 import { defaultRuntime } from "../../src/runtime/provider.js";
 import { type Trial, traceCall, typesOf, valuesOf } from "./trial.js";
 
@@ -33,13 +35,9 @@ function distance(outputs: Readonly<Record<string, Tensor>>): Tensor {
     .reduce((total, part) => add(total, part));
 }
 
-/**
- * Takes one small step in training mode, with the same noise before and after: over the parameters, and over the float32 inputs.
- * One session does all: parameters and noise are its inputs.
- */
-export async function gradientSteps(trial: Trial): Promise<{ parameters?: StepResult; inputs?: StepResult }> {
-  const inputs = valuesOf(trial, trial.sizes);
-  const graph = traceCall(trial, typesOf(trial, trial.sizes), {
+/** The call in training mode: outputs `loss`, and `gradient:NAME` with respect to each float32 input and each parameter. */
+export function traceGradients(trial: Trial): Graph {
+  return traceCall(trial, typesOf(trial, trial.sizes), {
     training: true,
     after: (outputs, leaves) => {
       const wrt = [
@@ -54,22 +52,46 @@ export async function gradientSteps(trial: Trial): Promise<{ parameters?: StepRe
       return { loss, ...Object.fromEntries(wrt.map(([name], index) => [`gradient:${name}`, found[index]!])) };
     },
   });
-  const noise = new Map(graph.noise.map(({ stream, tensor }) => [`noise:${stream}`, tensor]));
-  const model = emitModel({
-    target: { kind: "cpu", opset: sessionOpset },
-    inputs: new Map([...graph.inputs, ...noise]),
-    variables: graph.variables,
-    variablesAs: "inputs",
-    outputs: graph.outputs,
-    producerVersion: "0.0.0",
-  });
-  const feeds: Record<string, HostTensor> = { ...inputs, ...noiseValues(graph) };
+}
+
+/**
+ * Takes one small step in training mode, with the same noise before and after: over the parameters, and over the float32 inputs.
+ * The same sessions do all: parameters are their inputs.
+ */
+export async function gradientSteps(trial: Trial): Promise<{ parameters?: StepResult; inputs?: StepResult }> {
+  const inputs = valuesOf(trial, trial.sizes);
+  const graph = traceGradients(trial);
+  const model = emitStagedModel(
+    {
+      target: { kind: "cpu", opset: sessionOpset },
+      inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
+      variables: graph.variables,
+      variablesAs: "inputs",
+      outputs: graph.outputs,
+      producerVersion: "0.0.0",
+    },
+    graph,
+  );
+  const feeds: Record<string, HostTensor> = { ...inputs };
   for (const [path, { dtype, shape, value }] of graph.variables) feeds[path] = { dtype, shape, data: value };
   const used = new Set(model.usedInputs);
-  const session = await defaultRuntime().createSession(model.bytes);
+  const runtime = defaultRuntime();
+  const session = await runtime.createSession(model.bytes);
+  const hostStages = await HostStageSessions.create(model.stages, runtime, {});
+  const state = await runtime.createState({});
+  const keys = { seed: 4, step: 0 };
   try {
-    const evaluate = (values: Record<string, HostTensor>) =>
-      session.run(Object.fromEntries(Object.entries(values).filter(([name]) => used.has(name))));
+    const evaluate = async (values: Record<string, HostTensor>) => {
+      const fromHost = await hostStages.run(state, { feeds: values, ...keys });
+      const known = Object.entries({ ...values, ...fromHost });
+      return session.step(state, {
+        feeds: Object.fromEntries(known.filter(([name]) => used.has(name))),
+        fetches: [...graph.outputs.keys()],
+        next: {},
+        noise: noiseInputs(graph, used),
+        ...keys,
+      });
+    };
     const first = await evaluate(feeds);
     const stepOver = async (names: readonly string[]): Promise<StepResult> => {
       const { moved, promised } = step(feeds, first, names);
@@ -84,6 +106,8 @@ export async function gradientSteps(trial: Trial): Promise<{ parameters?: StepRe
     };
   } finally {
     await session.close();
+    await hostStages.close();
+    await state.close();
   }
 }
 
@@ -114,17 +138,4 @@ function step(
 
 function norm(parts: readonly Float32Array[]): number {
   return Math.sqrt(parts.reduce((total, part) => part.reduce((sum, value) => sum + value * value, total), 0));
-}
-
-function noiseValues(graph: Graph): Record<string, HostTensor> {
-  return Object.fromEntries(
-    graph.noise.map(({ stream, tensor, distribution }) => {
-      const shape = concreteShape(tensor.shape);
-      const data = new Float32Array(elementCount(shape));
-      const key = { seed: 4, stream, step: 0 };
-      if (distribution === "uniform") fillUniform(data, key);
-      else fillNormal(data, key);
-      return [`noise:${stream}`, { dtype: "float32", shape, data } as const];
-    }),
-  );
 }

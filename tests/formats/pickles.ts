@@ -2,15 +2,15 @@ import { opcodes } from "../../src/formats/pickle-opcodes.js";
 
 type Part = number | string | Uint8Array | readonly Part[];
 
-function flat(part: Part): number[] {
-  if (typeof part === "number") return [part];
-  if (typeof part === "string") return [...new TextEncoder().encode(part)];
-  return part instanceof Uint8Array ? [...part] : part.flatMap(flat);
+function pieces(part: Part): Uint8Array[] {
+  if (typeof part === "number") return [Uint8Array.of(part)];
+  if (typeof part === "string") return [new TextEncoder().encode(part)];
+  return part instanceof Uint8Array ? [part] : part.flatMap(pieces);
 }
 
 /** A pickle of opcodes, their bytes, and parts made by the functions below. */
 export function pickle(...parts: Part[]): Uint8Array {
-  return Uint8Array.from(flat([opcodes.PROTO, 2, parts, opcodes.STOP]));
+  return new Uint8Array(Buffer.concat(pieces([opcodes.PROTO, 2, parts, opcodes.STOP])));
 }
 
 export function little(bytes: number, value: number): number[] {
@@ -18,7 +18,7 @@ export function little(bytes: number, value: number): number[] {
 }
 
 export function text(value: string): Part {
-  const bytes = flat(value);
+  const bytes = new TextEncoder().encode(value);
   return [opcodes.BINUNICODE, little(4, bytes.length), bytes];
 }
 

@@ -201,6 +201,25 @@ describe("readPyTorch reads", () => {
     );
   });
 
+  it.each([
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "module",
+    "params",
+    "weights",
+    "ema",
+    "model_ema",
+    "state_dict_ema",
+  ])("the state dict under %s", (key) => {
+    const parts = { step: integer(1), [key]: dict({ w: tensor([2], [1], 6) }) };
+    const read = readPyTorch(checkpoint(pickle(dict(parts)), { 0: values }));
+    expect([read.stateDict, [...read.tensors.keys()]]).toEqual([key, ["w"]]);
+  });
+
   it("nested state dicts, lists and keys that are no text, by their path", () => {
     const nested = dict({
       encoder: dict({ w: tensor([1], [1], 6) }),

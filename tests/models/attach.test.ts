@@ -5,11 +5,11 @@ import { modelMaps } from "../../src/attention/model-maps.js";
 import type { HostTensor } from "../../src/base/dtype.js";
 import { OptionError, ShapeError } from "../../src/base/errors.js";
 import { fillNormal } from "../../src/base/random.js";
-import { initialize, namedVariables, trace } from "../../src/graph/model.js";
+import { initialize, modelParts, namedVariables, trace } from "../../src/graph/model.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { attach } from "../../src/models/attach.js";
-import { createModel } from "../../src/models/registry.js";
-import type { ResNet } from "../../src/models/resnet.js";
+import type { ImageModel } from "../../src/models/image-model.js";
+import * as models from "../../src/models/registry.js";
 import { Conv2d } from "../../src/nn/conv.js";
 import { Module } from "../../src/nn/module.js";
 import { Sequential } from "../../src/nn/sequential.js";
@@ -31,7 +31,7 @@ function images(count: number, size = 12): HostTensor {
 const se = (channels: number) => new SqueezeExcitation({ channels });
 
 /** Values that are not the initial ones, so that every parameter counts. */
-function spread(model: ResNet): void {
+function spread(model: ImageModel): void {
   initialize(model, { seed: 5 });
   for (const [path, variable] of namedVariables(model)) {
     if (!variable.trainable) continue;
@@ -41,14 +41,14 @@ function spread(model: ResNet): void {
   }
 }
 
-let plain: ResNet;
+let plain: ImageModel;
 beforeEach(() => {
-  plain = createModel("seresnet8", { attention: "none" });
+  plain = models.create("seresnet8", { attention: "none" });
 });
 
 describe("attach", () => {
   it("equals the network that was built with the mechanism", async () => {
-    const built = createModel("seresnet8", { attention: "se" });
+    const built = models.create("seresnet8", { attention: "se" });
     spread(built);
     const { layers } = attach(plain, "layer*.bn2", se);
     expect([...layers.keys()]).toEqual([
@@ -99,7 +99,7 @@ describe("attach", () => {
   it("survives a round trip of the state dict", async () => {
     attach(plain, "*.conv2", se);
     spread(plain);
-    const other = createModel("seresnet8", { attention: "none" });
+    const other = models.create("seresnet8", { attention: "none" });
     attach(other, "*.conv2", se);
     loadStateDict(other, stateDict(plain));
     const x = images(1);
@@ -146,7 +146,8 @@ describe("attach", () => {
     second.detach();
     expect((await run(plain, x)).outputs).toEqual(before);
     expect([...namedVariables(plain).keys()]).toEqual(paths);
-    expect(Object.getOwnPropertyNames(plain.stages[0]![0])).not.toContain("ownParts");
+    const [block] = [...modelParts(plain)].find(([, path]) => path === "layer1.0")!;
+    expect(Object.getOwnPropertyNames(block)).not.toContain("ownParts");
     await release(plain);
   });
 

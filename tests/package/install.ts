@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
+import manifest from "../../package.json" with { type: "json" };
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -30,10 +31,14 @@ export default async function install(project: TestProject): Promise<() => Promi
     const consumer = join(folder, "consumer");
     await mkdir(consumer);
     await cp(new URL("./consumer", import.meta.url), consumer, { recursive: true });
-    const manifest = { name: "consumer", private: true, type: "module" };
-    await writeFile(join(consumer, "package.json"), JSON.stringify(manifest));
+    const consumerManifest = { name: "consumer", private: true, type: "module" };
+    await writeFile(join(consumer, "package.json"), JSON.stringify(consumerManifest));
     const options = ["--prefer-offline", "--no-audit", "--no-fund"];
-    await npm(["install", ...options, join(folder, tarball.filename)], consumer);
+    const packages = [
+      "munkres", join(folder, tarball.filename),
+      `onnxruntime-web@${manifest.peerDependencies["onnxruntime-web"]}`,
+    ];
+    await npm(["install", ...options, ...packages], consumer);
     project.provide("consumer", consumer);
     project.provide("packedFiles", tarball.files);
   } catch (error) {

@@ -7,6 +7,7 @@ import { relu, sigmoid } from "../../ops/activation.js";
 import { add, mul } from "../../ops/arithmetic.js";
 import { max, mean } from "../../ops/reduce.js";
 import { concat } from "../../ops/shape.js";
+import { planesReversed, trailingAxes } from "../checkpoint-layout.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { flag, oddSize, optional, positive, size } from "../options.js";
 import { roundedWidth } from "../reduction.js";
@@ -126,8 +127,12 @@ export class CBAM extends mechanism({
   checkpoints: {
     "Jongchan/attention-module": {
       "ChannelGate.mlp.1": "channel.fc1",
+      "ChannelGate.mlp.1.weight": trailingAxes(-2, "channel.fc1.weight"),
       "ChannelGate.mlp.3": "channel.fc2",
+      "ChannelGate.mlp.3.weight": trailingAxes(-2, "channel.fc2.weight"),
       "SpatialGate.spatial.conv": "spatial.conv.conv",
+      // The maximum first, then the mean.
+      "SpatialGate.spatial.conv.weight": planesReversed("spatial.conv.conv.weight"),
       "SpatialGate.spatial.bn": "spatial.conv.bn",
     },
   },

@@ -7,6 +7,7 @@ import { relu, sigmoid } from "../../ops/activation.js";
 import { add, maximum, mul } from "../../ops/arithmetic.js";
 import { mean } from "../../ops/reduce.js";
 import { reshape } from "../../ops/shape.js";
+import { trailingAxes } from "../checkpoint-layout.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { positive, size } from "../options.js";
 import { leavesChannelsWhere, reducedWidth } from "../reduction.js";
@@ -114,7 +115,13 @@ export class ScSE extends mechanism({
   ],
   checkpoints: {
     "ai-med/squeeze_and_excitation": { cSE: "cSE", sSE: "sSE" },
-    "qubvel/segmentation_models.pytorch": { "cSE.1": "cSE.fc1", "cSE.3": "cSE.fc2", "sSE.0": "sSE.conv" },
+    "qubvel/segmentation_models.pytorch": {
+      "cSE.1": "cSE.fc1",
+      "cSE.1.weight": trailingAxes(2, "cSE.fc1.weight"),
+      "cSE.3": "cSE.fc2",
+      "cSE.3.weight": trailingAxes(2, "cSE.fc2.weight"),
+      "sSE.0": "sSE.conv",
+    },
   },
 }) {
   readonly cSE?: ChannelExcitation;

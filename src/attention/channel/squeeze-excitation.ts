@@ -5,6 +5,7 @@ import { Conv2d } from "../../nn/conv.js";
 import { hardSigmoid, relu, sigmoid } from "../../ops/activation.js";
 import { add, mul } from "../../ops/arithmetic.js";
 import { max, mean } from "../../ops/reduce.js";
+import { trailingAxes } from "../checkpoint-layout.js";
 import { roundToDivisor } from "../divisor.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { flag, optional, positive, size } from "../options.js";
@@ -68,6 +69,14 @@ export class SqueezeExcitation extends mechanism({
       sizes: { batch: 3, height: 4, width: 4 },
     },
   ],
+  checkpoints: {
+    "moskomule/senet.pytorch": {
+      "fc.0": "fc1",
+      "fc.0.weight": trailingAxes(-2, "fc1.weight"),
+      "fc.2": "fc2",
+      "fc.2.weight": trailingAxes(-2, "fc2.weight"),
+    },
+  },
 }) {
   readonly fc1: Conv2d;
   readonly bn?: BatchNorm;

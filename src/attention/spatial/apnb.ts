@@ -6,6 +6,7 @@ import { Dropout } from "../../nn/dropout.js";
 import { constantValue } from "../../nn/variables.js";
 import { relu } from "../../ops/activation.js";
 import { concat } from "../../ops/shape.js";
+import { sameAs } from "../checkpoint-layout.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { dropRate, size } from "../options.js";
 import { gatherRegions, poolSizes, regionAttention, regionCount, regionMap } from "../regions.js";
@@ -62,6 +63,8 @@ export class APNB extends mechanism({
     "MendelXu/ANN": {
       "stages.0.f_key.0": "keyConv",
       "stages.0.f_key.1.0": "keyNorm",
+      "stages.0.f_query.0": sameAs("keyConv"),
+      "stages.0.f_query.1.0": sameAs("keyNorm"),
       "stages.0.f_value": "valueConv",
       "stages.0.W": "contextConv",
       "conv_bn_dropout.0": "outConv",

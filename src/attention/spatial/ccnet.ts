@@ -9,6 +9,7 @@ import { where } from "../../ops/compare.js";
 import { matmul } from "../../ops/matmul.js";
 import { softmax } from "../../ops/normalize.js";
 import { concat, slice, transpose } from "../../ops/shape.js";
+import { trailingAxes } from "../checkpoint-layout.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { size } from "../options.js";
 import { leavesChannels, reducedWidth } from "../reduction.js";
@@ -55,6 +56,7 @@ export class CrissCrossAttention extends mechanism({
           shape: ["batch", "height", "width", "height+width"],
           range: [0, 1],
           sumsToOne: [3],
+          places: { keys: { form: "cross" } },
         },
       ]),
     ),
@@ -72,7 +74,7 @@ export class CrissCrossAttention extends mechanism({
     { options: { channels: 16 }, sizes: { batch: 2, height: 5, width: 7 } },
     { options: { channels: 6, reduction: 2, recurrence: 1 }, sizes: { batch: 2, height: 1, width: 4 } },
   ],
-  checkpoints: { "open-mmlab/mmcv": { "gamma.scale": "gamma" } },
+  checkpoints: { "open-mmlab/mmcv": { "gamma.scale": trailingAxes(-1, "gamma") } },
 }) {
   readonly queryConv: Conv2d;
   readonly keyConv: Conv2d;

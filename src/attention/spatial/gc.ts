@@ -9,6 +9,7 @@ import { relu, sigmoid } from "../../ops/activation.js";
 import { add, mul } from "../../ops/arithmetic.js";
 import { mean } from "../../ops/reduce.js";
 import { reshape } from "../../ops/shape.js";
+import { trailingAxes } from "../checkpoint-layout.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { flag, optional, positive, size } from "../options.js";
 import { pooledContext, softmaxOverPositions } from "../positions.js";
@@ -122,10 +123,12 @@ export class GlobalContext extends mechanism({
     "xvjiarui/GCNet": {
       conv_mask: "convAttn",
       "channel_add_conv.0": "mlpAdd.fc1",
-      "channel_add_conv.1": "mlpAdd.norm",
+      "channel_add_conv.1.weight": trailingAxes(2, "mlpAdd.norm.weight"),
+      "channel_add_conv.1.bias": trailingAxes(2, "mlpAdd.norm.bias"),
       "channel_add_conv.3": "mlpAdd.fc2",
       "channel_mul_conv.0": "mlpScale.fc1",
-      "channel_mul_conv.1": "mlpScale.norm",
+      "channel_mul_conv.1.weight": trailingAxes(2, "mlpScale.norm.weight"),
+      "channel_mul_conv.1.bias": trailingAxes(2, "mlpScale.norm.bias"),
       "channel_mul_conv.3": "mlpScale.fc2",
     },
   },

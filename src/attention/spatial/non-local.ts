@@ -38,6 +38,15 @@ function positionCounts(options: { dimensions: number; subSample: boolean }, siz
   return [product(lengths), product(options.subSample ? pooled : lengths)];
 }
 
+/** Where the keys of images and videos lie after the sub-sampling. */
+function subSampledKeys({ dimensions, subSample }: { dimensions: number; subSample: boolean }) {
+  if (!subSample || dimensions === 1) return {};
+  const frames = dimensions === 3 ? { frames: "frames" } : {};
+  return {
+    places: { keys: { form: "grid", ...frames, rows: "height", columns: "width", stride: 2 } },
+  } as const;
+}
+
 function isNormalized(mode: PairwiseFunction): boolean {
   return mode === "gaussian" || mode === "embedded-gaussian";
 }
@@ -78,11 +87,8 @@ export class NonLocal extends mechanism({
   maps: (options) => {
     const queries = spatialNames(options).join("*");
     const shape = ["batch", queries, options.subSample ? "keys" : queries];
-    if (isNormalized(options.mode)) {
-      return { attention: { kind: "tokens", shape, range: [0, 1], sumsToOne: [2] } };
-    }
-    if (options.mode === "dot-product") return { attention: { kind: "tokens", shape } };
-    return { attention: { kind: "tokens", shape } };
+    const normalized = isNormalized(options.mode) ? { range: [0, 1] as const, sumsToOne: [2] } : {};
+    return { attention: { kind: "tokens", shape, ...normalized, ...subSampledKeys(options) } };
   },
   calls: (options) => {
     const shape = ["batch", options.channels, ...spatialNames(options)];

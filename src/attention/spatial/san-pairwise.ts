@@ -58,6 +58,14 @@ export class PairwiseSelfAttention extends mechanism({
         shape: ["batch", weights, window, "height", "width"],
         range: [0, 1],
         sumsToOne: [2],
+        places: {
+          keys: {
+            form: "window",
+            side: options.kernelSize,
+            dilation: options.dilation,
+            border: "mirrored",
+          },
+        },
       },
     };
   },

@@ -40,7 +40,15 @@ export class PatchwiseSelfAttention extends mechanism({
     .check(sharesDivide),
   maps: (options) => {
     const { weights, window } = sanWidths(options);
-    return { weights: { kind: "tokens", shape: ["batch", weights, window, "height", "width"] } };
+    return {
+      weights: {
+        kind: "tokens",
+        shape: ["batch", weights, window, "height", "width"],
+        places: {
+          keys: { form: "window", side: options.kernelSize, dilation: 1, border: "mirrored" },
+        },
+      },
+    };
   },
   calls: sanCalls,
   parameters: (options) => {

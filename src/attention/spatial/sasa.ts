@@ -61,6 +61,7 @@ export class StandAloneSelfAttention extends mechanism({
       shape: ["batch", heads, "height", "width", kernelSize ** 2],
       range: [0, 1],
       sumsToOne: [4],
+      places: { keys: { form: "window", side: kernelSize, dilation: 1, border: "none" } },
     },
   }),
   calls: (options) => ({

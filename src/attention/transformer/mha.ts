@@ -1,6 +1,7 @@
 import type { Model } from "../../graph/model.js";
 import type { Tensor } from "../../graph/tensor.js";
 import type { Variable } from "../../graph/variable.js";
+import { stacked } from "../checkpoint-layout.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { FusedHeads } from "./fused-heads.js";
 import { meanOverHeads } from "./heads.js";
@@ -121,6 +122,15 @@ export class MultiHeadAttention extends mechanism({
       inputs: { mask: { shape: ["batch", 1, 1, "length"], dtype: "float32" } },
     },
   ],
+  checkpoints: {
+    "pytorch/pytorch": {
+      in_proj_weight: stacked("queryProj.weight", "keyProj.weight", "valueProj.weight"),
+      in_proj_bias: stacked("queryProj.bias", "keyProj.bias", "valueProj.bias"),
+      q_proj_weight: "queryProj.weight",
+      k_proj_weight: "keyProj.weight",
+      v_proj_weight: "valueProj.weight",
+    },
+  },
 }) {
   readonly #heads: SeparateHeads | FusedHeads;
 

@@ -7,6 +7,7 @@ import { matmul, swapLast } from "../../ops/matmul.js";
 import { sum } from "../../ops/reduce.js";
 import { reshape } from "../../ops/shape.js";
 import { additiveMask, attentionWeights, checkMask } from "../attention-weights.js";
+import { transposed } from "../checkpoint-layout.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { flag, optional, size } from "../options.js";
 import type { AttentionInputs } from "./sdpa.js";
@@ -126,7 +127,12 @@ export class QkvAttention extends mechanism({
   ],
   checkpoints: {
     "d2l-ai/d2l-zh": { W_q: "queryProj", W_k: "keyProj", w_v: "scoreProj" },
-    "OpenNMT/OpenNMT-py": { linear_query: "queryProj", linear_context: "keyProj", v: "scoreProj" },
+    "OpenNMT/OpenNMT-py": {
+      linear_query: "queryProj",
+      linear_context: "keyProj",
+      v: "scoreProj",
+      "linear_in.weight": transposed("bilinear.weight"),
+    },
   },
 }) {
   readonly queryProj?: Linear;

@@ -5,6 +5,7 @@ import { formatShape, sameShape } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { Dropout } from "../../nn/dropout.js";
 import { mul } from "../../ops/arithmetic.js";
+import { greater, where } from "../../ops/compare.js";
 import { matmul, swapLast } from "../../ops/matmul.js";
 import { additiveMask, attentionWeights, checkMask } from "../attention-weights.js";
 import { mechanism, type Options } from "../mechanism.js";
@@ -12,10 +13,9 @@ import { dropRate, flag, optional } from "../options.js";
 
 /** Hides the keys after each query: 0 where j <= i, else -infinity, [L, S]. */
 function causalMask(queries: number, keys: number): Tensor {
-  const values = Array.from({ length: queries * keys }, (_, index) =>
-    index % keys > Math.floor(index / keys) ? Number.NEGATIVE_INFINITY : 0,
-  );
-  return constant(values, { shape: [queries, keys] });
+  const positions = (count: number) => Array.from({ length: count }, (_, index) => index);
+  const [query, key] = [constant(positions(queries), { shape: [queries, 1] }), constant(positions(keys))];
+  return where(greater(key, query), Number.NEGATIVE_INFINITY, 0);
 }
 
 /** What scaled dot-product attention takes. */

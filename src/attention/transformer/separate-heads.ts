@@ -1,7 +1,7 @@
 import { ShapeError } from "../../base/errors.js";
 import { formatShape, multiplySizes } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
-import type { Variable } from "../../graph/variable.js";
+import type { Initializer, Variable } from "../../graph/variable.js";
 import { Dropout } from "../../nn/dropout.js";
 import { Linear } from "../../nn/linear.js";
 import { Module } from "../../nn/module.js";
@@ -56,6 +56,8 @@ export class SeparateHeads extends Module {
     readonly addBiasKv: boolean;
     readonly addZeroAttn: boolean;
     readonly dropout: number;
+    /** Initial weight of the output projection; uniform in ±1/sqrt(embedDim) by default. */
+    readonly outInitializer?: Initializer;
   }) {
     super();
     const { embedDim: e, keyDim, valueDim, bias } = options;
@@ -76,7 +78,14 @@ export class SeparateHeads extends Module {
       this.biasK = parameter([1, 1, e], normal(1 / Math.sqrt(e)));
       this.biasV = parameter([1, 1, e], normal(1 / Math.sqrt(e)));
     }
-    this.outProj = new Linear({ inFeatures: e, outFeatures: e, bias, biasInitializer: constantValue(0) });
+    const { outInitializer: initializer } = options;
+    this.outProj = new Linear({
+      inFeatures: e,
+      outFeatures: e,
+      bias,
+      ...(initializer ? { initializer } : {}),
+      biasInitializer: constantValue(0),
+    });
     this.drop = new Dropout({ rate: options.dropout });
     this.#heads = options.heads;
     this.#addZeroAttn = options.addZeroAttn;

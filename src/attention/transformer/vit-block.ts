@@ -112,7 +112,7 @@ export class VitBlock extends Module {
 
   /** @param x [N, T, D]  @returns y [N, T, D] and attention [N, heads, T, T] */
   encode(x: Tensor): { y: Tensor; attention: Tensor } {
-    const { y: attended, attention } = this.attn.attend({ query: this.norm1.forward(x) });
+    const { y: attended, attention } = this.attn.attend({ query: this.tap("input", this.norm1.forward(x)) });
     const middle = add(x, this.ls1?.forward(attended) ?? attended);
     const mixed = this.mlp.forward(this.norm2.forward(middle));
     return { y: add(middle, this.ls2?.forward(mixed) ?? mixed), attention };

@@ -13,8 +13,27 @@ import { attentionRollout } from "./rollout.js";
 import { initial, PatchEmbed, VitBlock } from "./vit-block.js";
 import { imageSizes, type VitOptions, vitLayout, vitOptions, vitParameters } from "./vit-options.js";
 
+/** Blocks of torchvision's largest vision transformer. */
+const maxDepth = 32;
+
+/** Names of a block in torchvision, and ours. */
+function torchvisionBlock(index: number): [theirs: string, ours: string][] {
+  const theirs = `encoder.layers.encoder_layer_${index}`;
+  return [
+    [`${theirs}.ln_1`, `blocks.${index}.norm1`],
+    [`${theirs}.self_attention.in_proj_weight`, `blocks.${index}.attn.qkv.weight`],
+    [`${theirs}.self_attention.in_proj_bias`, `blocks.${index}.attn.qkv.bias`],
+    [`${theirs}.self_attention.out_proj`, `blocks.${index}.attn.proj`],
+    [`${theirs}.ln_2`, `blocks.${index}.norm2`],
+    [`${theirs}.mlp.0`, `blocks.${index}.mlp.fc1`],
+    [`${theirs}.mlp.3`, `blocks.${index}.mlp.fc2`],
+  ];
+}
+
 function maps(o: VitOptions): Record<string, AttentionMap> {
-  const { tokens, rows, columns } = vitLayout(o);
+  const { tokens, rows, columns, prefix } = vitLayout(o);
+  const patches = { form: "grid", rows, columns, prefix, classToken: o.classToken } as const;
+  const places = { queries: patches, keys: patches };
   const attention = (_: unknown, index: number): [string, AttentionMap] => [
     `attention.${index}`,
     {
@@ -23,15 +42,22 @@ function maps(o: VitOptions): Record<string, AttentionMap> {
       range: [0, 1],
       sumsToOne: [3],
       tap: `blocks.${index}.attention`,
+      places,
     },
   ];
   return {
     ...Object.fromEntries(Array.from({ length: o.depth }, attention)),
-    rollout: { kind: "tokens", shape: ["batch", tokens, tokens], range: [0, 1], sumsToOne: [2] },
+    rollout: {
+      kind: "tokens",
+      shape: ["batch", tokens, tokens],
+      range: [0, 1],
+      sumsToOne: [2],
+      places,
+    },
     ...(o.classToken
       ? { rolloutClass: { kind: "spatial", shape: ["batch", rows, columns], range: [0, 1] } }
       : {}),
-    tokens: { kind: "tokens", shape: ["batch", tokens, o.embedDim] },
+    tokens: { kind: "tokens", shape: ["batch", tokens, o.embedDim], places: { queries: patches } },
   };
 }
 
@@ -134,6 +160,16 @@ export class VisionTransformer extends mechanism({
       sizes: { batch: 2 },
     },
   ],
+  checkpoints: {
+    "pytorch/vision": {
+      class_token: "clsToken",
+      conv_proj: "patchEmbed.proj",
+      "encoder.pos_embedding": "posEmbed",
+      "encoder.ln": "norm",
+      "heads.head": "head",
+      ...Object.fromEntries(Array.from({ length: maxDepth }, (_, index) => torchvisionBlock(index)).flat()),
+    },
+  },
 }) {
   readonly clsToken?: Variable;
   readonly regToken?: Variable;
@@ -162,6 +198,19 @@ export class VisionTransformer extends mechanism({
     if (numClasses > 0) this.head = new Linear({ ...initial, inFeatures: embedDim, outFeatures: numClasses });
   }
 
+  /** Taps of the tokens [N, T, D] after each block: `block0` ... */
+  get features(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.blocks.map((_, index) => [`block${index}`, `blocks.${index}.output`]));
+  }
+
+  /**
+   * Tap of the tokens [N, T, D] that the last block attends to. A head on the class token depends on all of them, but on no other token
+   * after that block.
+   */
+  get lastFeatures(): string {
+    return `blocks.${this.blocks.length - 1}.input`;
+  }
+
   /** @param x [N, C, H, W]  @returns logits [N, K]; without pooling [N, T, K], without a head of the width D */
   forward(x: Tensor): Tensor {
     const embedded = this.#embed(this.patchEmbed.forward(x)); // [N, T, D]
@@ -170,7 +219,7 @@ export class VisionTransformer extends mechanism({
     for (const [index, block] of this.blocks.entries()) {
       const { y, attention } = block.encode(tokens);
       attentions.push(this.tap(`blocks.${index}.attention`, attention)); // [N, heads, T, T]
-      tokens = y;
+      tokens = this.tap(`blocks.${index}.output`, y);
     }
     this.#tapRollout(attentions);
     tokens = this.tap("tokens", this.norm?.forward(tokens) ?? tokens);

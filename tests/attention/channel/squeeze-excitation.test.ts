@@ -3,7 +3,7 @@ import { SqueezeExcitation } from "../../../src/attention/channel/squeeze-excita
 import { elementCount } from "../../../src/base/dtype.js";
 import { ShapeError } from "../../../src/base/errors.js";
 import { namedParameters, parameterCount, trace } from "../../../src/graph/model.js";
-import { createModel } from "../../../src/models/registry.js";
+import * as models from "../../../src/models/registry.js";
 import { run } from "../../../src/runtime/run.js";
 import { numbers } from "../../ops/evaluate.js";
 import { distance, image, mapValues, randomize, setValues, shufflePixels, tapOf } from "../images.js";
@@ -40,7 +40,7 @@ describe("squeeze-and-excitation", () => {
       0,
     );
     expect(added).toBe(2_514_944);
-    const inNetwork = [...namedParameters(createModel("seresnet50"))]
+    const inNetwork = [...namedParameters(models.create("seresnet50"))]
       .filter(([path]) => /\.se\.fc[12]\.weight$/.test(path))
       .reduce((total, [, { shape }]) => total + elementCount(shape), 0);
     expect(inNetwork).toBe(2_514_944);

@@ -3,7 +3,7 @@ import { CBAM, create, SqueezeExcitation } from "fovea/attention";
 import { Loader } from "fovea/data";
 import { readSafetensors } from "fovea/formats";
 import { batch, trace } from "fovea/graph";
-import { createModel } from "fovea/models";
+import { models } from "fovea/models";
 import { BatchNorm } from "fovea/nn";
 import { exportOnnx } from "fovea/onnx";
 import { softmax } from "fovea/ops";
@@ -18,4 +18,4 @@ new SqueezeExcitation({ channels: "16" });
 // @ts-expect-error: no mechanism of this id
 create("no-such-mechanism", { channels: 16 });
 
-export { BatchNorm, bytes, CBAM, chart, createModel, fit, Loader, readSafetensors, softmax };
+export { BatchNorm, bytes, CBAM, chart, fit, Loader, models, readSafetensors, softmax };

@@ -1,0 +1,14 @@
+// Threads of WebAssembly need pages that are cross-origin isolated.
+const headers = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+
+export default {
+  server: { headers },
+  preview: { headers },
+  // The worker of the sessions is a module; as a classic script it hangs with two threads.
+  worker: { format: "es" },
+  // The development server is to leave the worker's script and the .wasm files where the packages have them.
+  optimizeDeps: { exclude: ["fovea", "onnxruntime-web"] },
+};

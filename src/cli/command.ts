@@ -48,6 +48,12 @@ export function textOption(options: GivenOptions, name: string): string | undefi
   return String(value);
 }
 
+/** The values of an option that may be repeated. */
+export function textOptions(options: GivenOptions, name: string): string[] {
+  const value = options[name] ?? [];
+  return (Array.isArray(value) ? value : [value]).map(String);
+}
+
 /** The option `--size`: height and width of an image, `56` or `56x40`. @throws UsageError for another form */
 export function pixelsOf(text: string): { height: number; width: number } {
   const found = /^(\d{1,6})(?:x(\d{1,6}))?$/.exec(text);

@@ -20,7 +20,7 @@ import { type Contestant, createContestant, type ImageSizes } from "./compare/co
 import { type Passes, tracePasses } from "./compare/passes.js";
 import { type Finding, findingsChart, findingsTable } from "./compare/report.js";
 import { timedSession } from "./compare/timed-session.js";
-import { checkSettings, defaultSettings, type TrainSettings } from "./train/config.js";
+import { checkSettings, dataSettings, namedData, type TrainSettings } from "./train/config.js";
 
 const warmUps = 3;
 
@@ -34,7 +34,11 @@ export const compare: Command = {
     ["--batch <n>", "Images of a run (default 8)"],
     ["--rounds <n>", "Interleaved measurements of each (default 20)"],
     ["--chart <file>", "Write the comparison as an SVG chart"],
-    ["--data <name>", "Train a network with each on this data: mnist"],
+    [
+      "--data <name>",
+      `Train a network with each on this data: ${namedData.join(", ")}, or a folder of images`,
+    ],
+    ["--data-folder <folder>", "Where the files of the data are"],
     ["--epochs <n>", "Epochs of each training (default 1)"],
     ["--seeds <n>", "Trainings of each, with other initial weights and order (default 1)"],
     ["--train-images <n>", "Only the first n training images"],
@@ -98,11 +102,11 @@ function trainingOf(options: GivenOptions): { settings: TrainSettings; seeds: nu
       throw new UsageError("--epochs, --seeds, --train-images and --test-images go with --data");
     return undefined;
   }
-  if (data !== "mnist") throw new UsageError(`--data is ${data}; known is mnist`);
+  const defaults = dataSettings(data, textOption(options, "dataFolder") ?? null);
   const images = (name: string) => (options[name] === undefined ? null : countOption(options, name, 1));
   const settings = checkSettings({
-    ...defaultSettings,
-    data: { ...defaultSettings.data, trainImages: images("trainImages"), testImages: images("testImages") },
+    ...defaults,
+    data: { ...defaults.data, trainImages: images("trainImages"), testImages: images("testImages") },
     epochs: countOption(options, "epochs", 1),
   });
   return { settings, seeds: countOption(options, "seeds", 1) };

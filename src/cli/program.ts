@@ -5,12 +5,29 @@ import { version } from "../base/version.js";
 import { type Command, type Output, UsageError } from "./command.js";
 import { compare } from "./compare.js";
 import { doctor } from "./doctor.js";
+import { evaluateCommand } from "./evaluate.js";
+import { explainCommand } from "./explain.js";
+import { exportCommand } from "./export.js";
 import { list } from "./list.js";
+import { predict } from "./predict.js";
 import { show } from "./show.js";
+import { summary } from "./summary.js";
 import { train } from "./train.js";
 import { verify } from "./verify.js";
 
-const commands: readonly Command[] = [train, list, show, compare, verify, doctor];
+const commands: readonly Command[] = [
+  train,
+  evaluateCommand,
+  predict,
+  explainCommand,
+  exportCommand,
+  summary,
+  list,
+  show,
+  compare,
+  verify,
+  doctor,
+];
 
 /** Exit codes of every command. */
 const exitCode = { success: 0, failed: 1, usage: 2 } as const;

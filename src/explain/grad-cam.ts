@@ -3,12 +3,8 @@ import { OptionError } from "../base/errors.js";
 import { type Model, trace } from "../graph/model.js";
 import type { Tensor } from "../graph/tensor.js";
 import { requireTrace } from "../graph/trace.js";
-import { relu } from "../ops/activation.js";
-import { mul } from "../ops/arithmetic.js";
-import { oneHot } from "../ops/compare.js";
-import { gradients } from "../ops/gradients.js";
-import { argMax, mean, sum } from "../ops/reduce.js";
 import { type CompileOptions, compile } from "../runtime/executable.js";
+import { type CamMethod, classActivation } from "./class-activation.js";
 
 /** A classifier: images in, one row of logits per image out. */
 export type Classifier = Model & { forward(x: Tensor): Tensor };
@@ -17,6 +13,8 @@ export type Classifier = Model & { forward(x: Tensor): Tensor };
 export interface GradCamOptions extends Omit<CompileOptions, "taps"> {
   /** Tap of the feature maps [N, C, H, W] to explain, usually the last block's output. */
   readonly tap: string;
+  /** How the channels are weighted; `grad-cam` by default. */
+  readonly method?: CamMethod;
   /** Class to explain for each image, int64 [N]; the predicted class by default. */
   readonly classes?: HostTensor;
   /** Further taps to return from the same run, `*` for any characters. */
@@ -33,8 +31,7 @@ export interface GradCamResult {
 }
 
 /**
- * Class activation by gradients: heat = relu(sum_c w_c A_c), w_c the mean over pixels of the class score's gradient.
- * Selvaraju et al.: Grad-CAM, ICCV 2017, arXiv:1610.02391, eq. 1 and 2.
+ * Class activation maps of a batch of images, see `classActivation`; `explain` does it for one image with all that it takes to draw it.
  * @param images [N, C, H, W] as the model takes them
  * @throws OptionError for an unknown tap or one that is no feature map; ShapeError where the images do not fit the model
  */
@@ -43,14 +40,14 @@ export async function gradCam(
   images: HostTensor,
   options: GradCamOptions,
 ): Promise<GradCamResult> {
-  const { tap, classes, ...compileOptions } = options;
+  const { tap, classes, method = "grad-cam", ...compileOptions } = options;
   const explain = ({ x, labels }: { x: Tensor; labels?: Tensor }) => {
     const logits = model.forward(x); // [N, K]
-    const features = findFeatures(tap);
-    const chosen = oneHot(labels ?? argMax(logits, { axis: 1, keepDims: false }), { depth: logits.size(1) });
-    const [slope] = gradients(sum(mul(logits, chosen), { keepDims: false }), [features]); // d score / d A
-    const weights = mean(slope!, { axes: [2, 3] }); // [N, C, 1, 1]  eq. 1
-    return { heat: relu(sum(mul(weights, features), { axes: [1] })), logits }; // eq. 2
+    const [heat] = classActivation(logits, [{ tensor: findFeatures(tap) }], {
+      method,
+      ...(labels ? { classes: labels } : {}),
+    });
+    return { heat: heat!, logits };
   };
   const inputs = { x: images, ...(classes ? { labels: classes } : {}) };
   const executable = await compile(trace(explain, inputs, { model }), compileOptions);

@@ -1,6 +1,7 @@
 export * from "./constant.js";
 export type { Emitter, OnnxAttribute, OnnxAttributes, Target } from "./emitter.js";
 export * from "./fold.js";
+export { type HostFunction, hostCall } from "./host-call.js";
 export { input } from "./leaf.js";
 export * from "./model.js";
 export * from "./operator.js";

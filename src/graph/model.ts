@@ -1,10 +1,11 @@
 import { type DType, elementCount } from "../base/dtype.js";
 import { FoveaError, OptionError } from "../base/errors.js";
 import { ancestors } from "./ancestors.js";
+import { withHostCalls } from "./host-call.js";
 import { input } from "./leaf.js";
 import type { Shape } from "./size.js";
 import { Tensor } from "./tensor.js";
-import { type NoiseInput, Trace, withTrace } from "./trace.js";
+import { type ModuleCall, type NoiseInput, Trace, withTrace } from "./trace.js";
 import { Variable } from "./variable.js";
 
 /** A tree of named parts that hold variables: what tracing, saving and training need to know of a network. */
@@ -23,6 +24,13 @@ export function isModel(value: unknown): value is Model {
 /** Joins a module path and a name. */
 export function joinPath(path: string, name: string): string {
   return path === "" ? name : `${path}.${name}`;
+}
+
+/** The root and every path down to `scope`: `a.b` gives "", `a`, `a.b`. */
+export function pathsTo(scope: string): string[] {
+  const paths = [""];
+  if (scope !== "") for (const name of scope.split(".")) paths.push(joinPath(paths.at(-1)!, name));
+  return paths;
 }
 
 /** Every part of a model with its path, the root first under the empty path. A shared part has the first of its paths. */
@@ -81,6 +89,8 @@ export interface Graph {
   readonly taps: ReadonlyMap<string, Tensor>;
   /** New values of updated variables. */
   readonly updates: ReadonlyMap<Variable, Tensor>;
+  /** Calls of modules, an inner one before the one around it. */
+  readonly calls: readonly ModuleCall[];
   /** Variables that the computation may read, by name. */
   readonly variables: ReadonlyMap<string, Variable>;
 }
@@ -127,6 +137,7 @@ export function trace(
     outputs,
     taps: context.taps,
     updates: context.updates,
+    calls: context.calls,
     variables: model
       ? namedVariables(model)
       : unnamedVariables([
@@ -160,7 +171,7 @@ function call(target: Traceable, method: string, argument: unknown): Outputs {
 
 /** Variables that a function closes over, numbered in the order of their creation. */
 function unnamedVariables(roots: readonly Tensor[]): ReadonlyMap<string, Variable> {
-  const variables = [...ancestors(roots)]
+  const variables = [...ancestors(withHostCalls(roots))]
     .filter((tensor) => tensor instanceof Variable)
     .sort((a, b) => a.id - b.id);
   return new Map(variables.map((variable, index) => [`variable${index}`, variable]));

@@ -14,6 +14,12 @@ export interface NoiseInput {
   readonly stream: string;
 }
 
+/** A call of a module's entry point, and what it returned. */
+export interface ModuleCall {
+  readonly path: string;
+  readonly result: unknown;
+}
+
 /** What one trace collects. Modules hold none of it. */
 export class Trace {
   /** Training (batch statistics, dropout) or evaluation. */
@@ -23,6 +29,8 @@ export class Trace {
   /** Current values of variables that were updated. */
   readonly updates = new Map<Variable, Tensor>();
   readonly noise: NoiseInput[] = [];
+  /** In the order in which they ended. */
+  readonly calls: ModuleCall[] = [];
   /** Paths of the modules of the traced model. */
   readonly paths: ReadonlyMap<object, string>;
 

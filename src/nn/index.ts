@@ -1,4 +1,5 @@
 export * from "./batch-norm.js";
+export * from "./checkpointed.js";
 export * from "./conv.js";
 export * from "./conv-norm.js";
 export * from "./dropout.js";

@@ -59,10 +59,13 @@ function scopeCalls(type: typeof Module): void {
     const body = Object.hasOwn(prototype, name) ? prototype[name] : undefined;
     if (!body) continue;
     prototype[name] = function (...args) {
-      const path = activeTrace()?.paths.get(this) ?? joinPath(currentScope(), this.constructor.name);
+      const trace = activeTrace();
+      const path = trace?.paths.get(this) ?? joinPath(currentScope(), this.constructor.name);
       return withScope(path, () => {
         this.enter(name, args);
-        return body.apply(this, args);
+        const result = body.apply(this, args);
+        trace?.calls.push({ path, result });
+        return result;
       });
     };
   }

@@ -5,6 +5,7 @@ import { foldCalls } from "../graph/fold.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Variable } from "../graph/variable.js";
 import { ModelBuilder, type OnnxSize } from "./builder.js";
+import { lower } from "./lowering/index.js";
 
 /** What to emit. */
 export interface EmitRequest {
@@ -38,6 +39,7 @@ export const sessionOpset = 21;
 export function emitModel(request: EmitRequest): EmittedModel {
   const builder = new ModelBuilder(request.target);
   const reached = reachableLeaves(request.outputs.values());
+  const lowered = lower([...request.outputs.values()], request.target);
   const names = new Map<Tensor, string>();
   const usedInputs: string[] = [];
   const declare = (name: string, tensor: Tensor) => {
@@ -53,9 +55,9 @@ export function emitModel(request: EmitRequest): EmittedModel {
       names.set(variable, builder.initializer(name, { dtype, shape, data: value }));
     }
   }
-  foldCalls(request.outputs.values(), names, (tensor, operands) => emitCall(builder, tensor, operands));
-  for (const [name, tensor] of request.outputs) {
-    builder.output(name, tensor.dtype, tensor.shape.map(onnxSize), names.get(tensor)!);
+  foldCalls(lowered, names, (tensor, operands) => emitCall(builder, tensor, operands));
+  for (const [index, [name, tensor]] of [...request.outputs].entries()) {
+    builder.output(name, tensor.dtype, tensor.shape.map(onnxSize), names.get(lowered[index]!)!);
   }
   const { producerVersion, metadata } = request;
   const bytes = builder.build({ producerVersion, ...(metadata ? { metadata } : {}) });

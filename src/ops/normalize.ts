@@ -1,5 +1,6 @@
 import { ShapeError } from "../base/errors.js";
 import { constant } from "../graph/constant.js";
+import type { Emitter } from "../graph/emitter.js";
 import { defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
 import { formatShape, normalizeAxis } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
@@ -69,6 +70,21 @@ function channelType([x, ...vectors]: readonly [Tensor, ...Tensor[]]): TensorTyp
   return { shape: x.shape, dtype: "float32" };
 }
 
+/** BatchNormalization with given statistics, over operands x, scale, shift, mean and variance. */
+function emitNormalization(
+  emit: Emitter,
+  [x, ...vectors]: readonly string[],
+  rank: number,
+  epsilon: number,
+): string {
+  const normalize = (value: string) =>
+    emit.node("BatchNormalization", [value, ...vectors], { epsilon: { float: epsilon } });
+  if (emit.target.kind !== "webgpu" || rank !== 2) return normalize(x!);
+  // WebGPU's kernel takes the wrong channels of [N, C] where C is a multiple of four; a third axis keeps it right.
+  const axes = emit.constant({ dtype: "int64", shape: [1], data: BigInt64Array.of(2n) });
+  return emit.node("Squeeze", [normalize(emit.node("Unsqueeze", [x!, axes])), axes]);
+}
+
 type ChannelAffine = [x: Tensor, scale: Tensor, shift: Tensor];
 
 /** x * scale + shift with a scale and a shift per channel (axis 1), in one pass: ONNX BatchNormalization-15 with mean 0, variance 1. */
@@ -78,7 +94,7 @@ export const channelAffine: Op<ChannelAffine> = defineOp("channelAffine", {
     const channels = x.size(1);
     const vector = (value: number) =>
       emit.constant({ dtype: "float32", shape: [channels], data: new Float32Array(channels).fill(value) });
-    return emit.node("BatchNormalization", [...operands, vector(0), vector(1)], { epsilon: { float: 0 } });
+    return emitNormalization(emit, [...operands, vector(0), vector(1)], x.rank, 0);
   },
   gradient: ({ inputs: [x, scale], cotangent: dy }) => [
     () => mul(dy, perChannel(scale, x.rank)),
@@ -86,7 +102,11 @@ export const channelAffine: Op<ChannelAffine> = defineOp("channelAffine", {
     () => sum(dy, { axes: statisticAxes(x), keepDims: false }),
   ],
   macs: 0,
-  samples: [{ inputs: [[2, 3, 2, 2], [3], [3]] }, { inputs: [[4, 3], [3], [3]] }],
+  samples: [
+    { inputs: [[2, 3, 2, 2], [3], [3]] },
+    { inputs: [[4, 3], [3], [3]] },
+    { inputs: [[3, 4], [4], [4]] },
+  ],
 });
 
 type BatchNorm = [x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor];
@@ -94,8 +114,8 @@ type BatchNorm = [x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance
 /** Normalization with given statistics per channel: (x - mean) / sqrt(variance + epsilon) * scale + bias. ONNX BatchNormalization-15. */
 export const batchNorm: Op<BatchNorm, { epsilon: number }> = defineOp("batchNorm", {
   type: channelType,
-  onnx: (emit, operands, { attributes: { epsilon } }) =>
-    emit.node("BatchNormalization", operands, { epsilon: { float: epsilon } }),
+  onnx: (emit, operands, { inputs: [x], attributes: { epsilon } }) =>
+    emitNormalization(emit, operands, x.rank, epsilon),
   gradient: ({ inputs: [x, scale, , center, spread], attributes: { epsilon }, cotangent: dy }) => {
     const inverse = reciprocal(sqrt(add(spread, epsilon)));
     const axes = statisticAxes(x);
@@ -114,6 +134,10 @@ export const batchNorm: Op<BatchNorm, { epsilon: number }> = defineOp("batchNorm
   samples: [
     {
       inputs: [[2, 3, 2, 2], [3], [3], [3], { shape: [3], domain: "positive" }],
+      attributes: { epsilon: 1e-5 },
+    },
+    {
+      inputs: [[3, 4], [4], [4], [4], { shape: [4], domain: "positive" }],
       attributes: { epsilon: 1e-5 },
     },
   ],

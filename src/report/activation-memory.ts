@@ -1,6 +1,7 @@
 import { bytesPerElement, elementCount } from "../base/dtype.js";
 import { foldCalls } from "../graph/fold.js";
 import { inputOp, leafKey } from "../graph/leaf.js";
+import { pathsTo } from "../graph/model.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 
@@ -21,16 +22,29 @@ export interface ActivationMemory {
  * @throws ShapeError for a symbolic batch
  */
 export function activationMemory(outputs: Iterable<Tensor>, gradients: Iterable<Tensor>): ActivationMemory {
+  return activationMemoryByModule(outputs, gradients).get("")!;
+}
+
+/** The same by module path, with what lies below it; the root, under the empty path, is the total. @throws ShapeError */
+export function activationMemoryByModule(
+  outputs: Iterable<Tensor>,
+  gradients: Iterable<Tensor>,
+): ReadonlyMap<string, ActivationMemory> {
   const count = storages(outputs).length;
   // Roots are visited from the last one on: first what belongs to the forward pass.
   const all = storages([...gradients, ...outputs]);
-  const forward = all.slice(0, count);
   const read = new Set(all.slice(count).flatMap(({ operands }) => operands));
-  const bytesOf = (list: readonly Storage[]) => list.reduce((total, { bytes }) => total + bytes, 0);
-  return {
-    forward: bytesOf(forward.filter(({ operands }) => operands.length > 0)),
-    kept: bytesOf(forward.filter(({ key }) => read.has(key))),
-  };
+  const found = new Map<string, ActivationMemory>([["", { forward: 0, kept: 0 }]]);
+  for (const { key, operands, bytes, scope } of all.slice(0, count)) {
+    for (const path of pathsTo(scope)) {
+      const { forward, kept } = found.get(path) ?? { forward: 0, kept: 0 };
+      found.set(path, {
+        forward: forward + (operands.length > 0 ? bytes : 0),
+        kept: kept + (read.has(key) ? bytes : 0),
+      });
+    }
+  }
+  return found;
 }
 
 /** A tensor with memory of its own. */
@@ -40,6 +54,8 @@ interface Storage {
   readonly operands: readonly string[];
   /** 0 for parameters, buffers and constants. */
   readonly bytes: number;
+  /** Path of the module that makes it. */
+  readonly scope: string;
 }
 
 function storages(roots: Iterable<Tensor>): Storage[] {
@@ -53,7 +69,7 @@ function storages(roots: Iterable<Tensor>): Storage[] {
     if (!op.definition.view) {
       const counts = operands.length > 0 || op === inputOp;
       const bytes = counts ? elementCount(concreteShape(shape)) * bytesPerElement[dtype] : 0;
-      found.push({ key: value, operands, bytes });
+      found.push({ key: value, operands, bytes, scope: tensor.scope });
     }
     return value;
   });

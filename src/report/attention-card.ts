@@ -1,7 +1,8 @@
 import { type Canvas, hex } from "./canvas.js";
 import { type ColormapName, colormap } from "./colormap.js";
 import { fitText, measureText } from "./font.js";
-import { type HeatMap, heatShader, type ImagePlanes, imageShader, imageSize } from "./image.js";
+import { type HeatMap, heatShader, type ImagePlanes } from "./image.js";
+import { drawImage } from "./image-tile.js";
 import { resizePlane } from "./resize.js";
 import { formatPercent } from "./units.js";
 
@@ -97,8 +98,9 @@ export function drawCard(
   canvas.frame(x, y, cardWidth, height, wrong ? palette.wrong : palette.edge, wrong ? 1.5 : 1, 10);
   const [left, top] = [x + padding, y + padding];
   drawVerdict(canvas, row, left, top + 8, wrong);
-  drawTile(canvas, row, left, top + header, false);
-  drawTile(canvas, row, left + tile + tileGap, top + header, true);
+  drawImage(canvas, row.image, { x: left, y: top + header, size: tile });
+  const heat = heatShader(row.heat, { map: heatColors, opacity: [0.35, 0.85], interpolation: "cubic" });
+  drawImage(canvas, row.image, { x: left + tile + tileGap, y: top + header, size: tile }, heat);
   if (row.gates.length > 0) drawGates(canvas, row.gates, left, top + header + tile + 12, scale);
 }
 
@@ -124,28 +126,6 @@ function drawVerdict(canvas: Canvas, row: AttentionRow, x: number, middle: numbe
   const width = canvas.textMiddle(x, middle, saidText, { size, color: palette.text, weight: "medium" });
   const truthText = fitText(truth, room - width - 8, 12, "medium");
   canvas.textMiddle(x + width + 8, middle, truthText, { size: 12, color: palette.wrong, weight: "medium" });
-}
-
-/** The image, fitted into a square; with the heat map over it where asked. Small images keep their pixels. */
-function drawTile(canvas: Canvas, row: AttentionRow, x: number, y: number, heat: boolean): void {
-  const [height, width] = imageSize(row.image);
-  const fit = (tile * canvas.density) / Math.max(height, width);
-  const pixelated = fit >= 3;
-  const zoom = (pixelated ? Math.floor(fit) : fit) / canvas.density;
-  const [shownWidth, shownHeight] = [width * zoom, height * zoom];
-  const [left, top] = [x + (tile - shownWidth) / 2, y + (tile - shownHeight) / 2];
-  canvas.rect(x, y, tile, tile, [0, 0, 0]);
-  canvas.pixels(
-    left,
-    top,
-    shownWidth,
-    shownHeight,
-    imageShader(row.image, pixelated ? "nearest" : "bilinear"),
-  );
-  if (heat) {
-    const shader = heatShader(row.heat, { map: heatColors, opacity: [0.35, 0.85], interpolation: "cubic" });
-    canvas.pixels(left, top, shownWidth, shownHeight, shader);
-  }
 }
 
 function drawGates(

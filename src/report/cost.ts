@@ -1,7 +1,8 @@
 import { FoveaError } from "../base/errors.js";
 import { foldCalls } from "../graph/fold.js";
+import { withHostCalls } from "../graph/host-call.js";
 import { leafKey } from "../graph/leaf.js";
-import { joinPath } from "../graph/model.js";
+import { pathsTo } from "../graph/model.js";
 import type { Tensor } from "../graph/tensor.js";
 
 /** What a group of operator calls costs. */
@@ -19,13 +20,13 @@ export interface GraphCost extends Cost {
 
 /**
  * Cost of computing tensors, of a graph with a concrete batch. As in an emitted model, composites count as what they expand to, and
- * equal calls once.
+ * equal calls once; what host calls take counts too.
  * @throws FoveaError for an operator without a cost rule; ShapeError for a symbolic batch
  */
 export function graphCost(outputs: Iterable<Tensor>): GraphCost {
   const byOperator = new Map<string, Cost>();
   const byModule = new Map<string, Cost>([["", { calls: 0, macs: 0 }]]);
-  foldCalls<string>(outputs, new Map(), (tensor) => {
+  foldCalls<string>(withHostCalls(outputs), new Map(), (tensor) => {
     if (tensor.inputs.length === 0) return leafKey(tensor);
     const macs = macsOf(tensor);
     increase(byOperator, tensor.op.opName, macs);
@@ -50,11 +51,4 @@ function macsOf(tensor: Tensor): number {
 function increase(costs: Map<string, Cost>, key: string, macs: number): void {
   const { calls, macs: sofar } = costs.get(key) ?? { calls: 0, macs: 0 };
   costs.set(key, { calls: calls + 1, macs: sofar + macs });
-}
-
-/** The root and every path down to `scope`: `a.b` gives "", `a`, `a.b`. */
-function pathsTo(scope: string): string[] {
-  const paths = [""];
-  if (scope !== "") for (const name of scope.split(".")) paths.push(joinPath(paths.at(-1)!, name));
-  return paths;
 }

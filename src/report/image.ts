@@ -68,8 +68,10 @@ export interface HeatOptions {
   readonly map: ColormapName;
   /** Values that get the lowest and the highest colour; default: the map's own minimum (at most 0) and maximum. */
   readonly range?: readonly [low: number, high: number];
-  /** Opacity at the lowest and at the highest value. */
+  /** Opacity at the lowest and at the highest value; of a `signed` map at zero and at the values farthest from it. */
   readonly opacity: readonly [low: number, high: number];
+  /** Values count from zero in both directions: the range is as wide on either side. */
+  readonly signed?: boolean;
   readonly interpolation?: Interpolation;
 }
 
@@ -77,8 +79,10 @@ export interface HeatOptions {
 export function heatShader(heat: HeatMap, options: HeatOptions) {
   checkShape("heat map", heat.data, heat.shape, "[height, width]", heat.shape.length === 2);
   const [height, width] = heat.shape as [number, number];
-  const [low, high] = options.range ?? heatRange(heat.data);
+  const signed = options.signed ?? false;
+  const [low, high] = options.range ?? (signed ? signedRange(heat.data) : heatRange(heat.data));
   const color = colormap(options.map);
+  const middle = signed ? 0.5 : 0;
   const [from, to] = options.opacity;
   return (columns: number, rows: number): Shader => {
     const plane = resizePlane(
@@ -88,11 +92,16 @@ export function heatShader(heat: HeatMap, options: HeatOptions) {
       options.interpolation ?? "bilinear",
     );
     return (column, row): Color => {
-      const share = high > low ? (plane[row * columns + column]! - low) / (high - low) : 0;
+      const share = high > low ? (plane[row * columns + column]! - low) / (high - low) : middle;
       const t = share > 0 ? Math.min(share, 1) : 0;
-      return [...color(t), from + (to - from) * t];
+      return [...color(t), from + (to - from) * (signed ? Math.abs(2 * t - 1) : t)];
     };
   };
+}
+
+function signedRange(values: Float32Array): [low: number, high: number] {
+  const farthest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return [-farthest, farthest];
 }
 
 function heatRange(values: Float32Array): [low: number, high: number] {

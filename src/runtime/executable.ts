@@ -3,12 +3,12 @@ import { OptionError } from "../base/errors.js";
 import { version } from "../base/version.js";
 import type { Graph } from "../graph/model.js";
 import { selectTaps } from "../graph/select-taps.js";
-import { concreteShape } from "../graph/size.js";
-import type { Tensor } from "../graph/tensor.js";
-import { emitModel } from "../onnx/emit.js";
 import { type DeviceChoice, sessionTarget } from "./devices.js";
+import { emitStagedModel, HostStageSessions } from "./host-stages.js";
+import { namedNoise, noiseInputs } from "./noise.js";
+import { mergePlacements } from "./profile-placement.js";
 import { defaultRuntime } from "./provider.js";
-import type { Noise, Placement, Runtime, Session, SessionOptions, StateStore } from "./types.js";
+import type { Placement, Runtime, Session, SessionOptions, StateStore } from "./types.js";
 
 /** Options of `compile`. */
 export interface CompileOptions extends SessionOptions {
@@ -34,6 +34,8 @@ export class Executable {
   /** Nodes of the emitted model. */
   readonly nodeCount: number;
   readonly #session: Session;
+  /** What runs before the session, where the host decides in between. */
+  readonly #hostStages: HostStageSessions;
   /** Holds nothing: steps over it are runs with noise. */
   readonly #state: StateStore;
   readonly #graph: Graph;
@@ -43,6 +45,7 @@ export class Executable {
 
   constructor(parts: {
     session: Session;
+    hostStages: HostStageSessions;
     state: StateStore;
     graph: Graph;
     usedInputs: readonly string[];
@@ -50,6 +53,7 @@ export class Executable {
     seed: number;
   }) {
     this.#session = parts.session;
+    this.#hostStages = parts.hostStages;
     this.#state = parts.state;
     this.#graph = parts.graph;
     this.#usedInputs = new Set(parts.usedInputs);
@@ -72,15 +76,15 @@ export class Executable {
     if (expected.some((name) => !given.includes(name)) || given.some((name) => !expected.includes(name))) {
       throw new OptionError(`inputs must be ${expected.join(", ")}; found ${given.join(", ") || "none"}`);
     }
+    const keys = { seed: this.#seed, step: options.step ?? this.#runs++ };
+    const fromHost = await this.#hostStages.run(this.#state, { feeds: inputs, ...keys });
+    const feeds = Object.entries({ ...inputs, ...fromHost });
     const results = await this.#session.step(this.#state, {
-      feeds: Object.fromEntries(
-        given.filter((name) => this.#usedInputs.has(name)).map((name) => [name, inputs[name]!]),
-      ),
+      feeds: Object.fromEntries(feeds.filter(([name]) => this.#usedInputs.has(name))),
       fetches: this.#session.outputs.map((output) => output.name),
       next: {},
       noise: noiseInputs(this.#graph, this.#usedInputs),
-      seed: this.#seed,
-      step: options.step ?? this.#runs++,
+      ...keys,
     });
     const group = (prefix: string) =>
       Object.fromEntries(
@@ -98,35 +102,15 @@ export class Executable {
 
   /** Where the nodes ran. @throws DeviceError where it was compiled without `placement`, or has not run */
   async placement(): Promise<Placement> {
-    return this.#session.placement();
+    return mergePlacements([...(await this.#hostStages.placements()), await this.#session.placement()]);
   }
 
   /** Releases the session; again is fine. */
   async close(): Promise<void> {
     await this.#session.close();
+    await this.#hostStages.close();
     await this.#state.close();
   }
-}
-
-/** The random inputs of a graph as a session draws them. */
-export function noiseInputs(graph: Graph, used: ReadonlySet<string>): Noise[] {
-  return graph.noise
-    .filter(({ stream }) => used.has(noiseName(stream)))
-    .map(({ stream, distribution, tensor }) => ({
-      name: noiseName(stream),
-      shape: concreteShape(tensor.shape),
-      distribution,
-      stream,
-    }));
-}
-
-/** Graph inputs of the random tensors, by name. */
-export function namedNoise(graph: Graph): [string, Tensor][] {
-  return graph.noise.map(({ stream, tensor }) => [noiseName(stream), tensor]);
-}
-
-function noiseName(stream: string): string {
-  return `noise:${stream}`;
 }
 
 /**
@@ -138,23 +122,27 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
   for (const [path, variable] of graph.variables) variable.initialize({ seed: 0, path });
   const { device } = await runtime.resolveDevice(session.device);
   const pathOf = new Map([...graph.variables].map(([path, variable]) => [variable, path]));
-  const model = emitModel({
-    target: sessionTarget(device),
-    inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
-    variables: graph.variables,
-    variablesAs: "initializers",
-    outputs: new Map([
-      ...[...graph.outputs].map(([name, tensor]) => [prefixes.output + name, tensor] as const),
-      ...[...selectTaps(graph, taps)].map(([name, tensor]) => [prefixes.tap + name, tensor] as const),
-      ...[...graph.updates].map(
-        ([variable, tensor]) => [prefixes.update + pathOf.get(variable), tensor] as const,
-      ),
-    ]),
-    producerVersion: version,
-  });
+  const model = emitStagedModel(
+    {
+      target: sessionTarget(device),
+      inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
+      variables: graph.variables,
+      variablesAs: "initializers",
+      outputs: new Map([
+        ...[...graph.outputs].map(([name, tensor]) => [prefixes.output + name, tensor] as const),
+        ...[...selectTaps(graph, taps)].map(([name, tensor]) => [prefixes.tap + name, tensor] as const),
+        ...[...graph.updates].map(
+          ([variable, tensor]) => [prefixes.update + pathOf.get(variable), tensor] as const,
+        ),
+      ]),
+      producerVersion: version,
+    },
+    graph,
+  );
   const { usedInputs, nodeCount } = model;
   const parts = {
     session: await runtime.createSession(model.bytes, session),
+    hostStages: await HostStageSessions.create(model.stages, runtime, session),
     state: await runtime.createState({}),
   };
   return new Executable({ ...parts, graph, usedInputs, nodeCount, seed });

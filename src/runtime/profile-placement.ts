@@ -48,3 +48,16 @@ export function placementOf(
   }
   return { nodes: counts, fallbacks: device === "cpu" || device === "wasm" ? {} : onCpu, copies };
 }
+
+/** Counts of several models together. */
+export function mergePlacements(placements: readonly Placement[]): Placement {
+  const merged = { nodes: {} as Record<string, number>, fallbacks: {} as Record<string, number> };
+  for (const placement of placements) {
+    for (const key of ["nodes", "fallbacks"] as const) {
+      for (const [name, count] of Object.entries(placement[key])) {
+        merged[key][name] = (merged[key][name] ?? 0) + count;
+      }
+    }
+  }
+  return { ...merged, copies: placements.reduce((total, { copies }) => total + copies, 0) };
+}

@@ -47,6 +47,9 @@ export function webPlatform(settings: WorkerSettings): Platform {
         { cause },
       );
     });
+    if (device === "wasm" && !isolated && (wanted ?? settings.threads) !== 1) {
+      console.info(`fovea: WebAssembly runs on ${isolationNote}`);
+    }
     ort.env.wasm.numThreads = count;
     const file = settings.wasmFiles[device];
     if (file !== undefined) ort.env.wasm.wasmPaths = { wasm: file };

@@ -59,6 +59,22 @@ export function readCheckpoint(bytes: Uint8Array, options: { readonly source?: s
   return { state, progress: readProgress(metadata.progress ?? "", `${source}: progress`) };
 }
 
+/** True for the metadata of a checkpoint of a run. */
+export function isCheckpoint(metadata: { get(name: string): unknown }): boolean {
+  return metadata.get("format") === format;
+}
+
+/** The weights of a run's state under the names of the model: its moving average where it keeps one, and its buffers. */
+export function modelTensors<T>(state: ReadonlyMap<string, T>): Map<string, T> {
+  const found = new Map<string, T>();
+  for (const prefix of ["param.", "buffer.", "ema."]) {
+    for (const [name, tensor] of state) {
+      if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
+    }
+  }
+  return found;
+}
+
 /** The tensors of a state that evaluation needs: parameters, buffers and moving average. */
 export function weightsOf(state: ReadonlyMap<string, HostTensor>): Map<string, HostTensor> {
   return new Map([...state].filter(([name]) => /^(param|buffer|ema)\./.test(name)));

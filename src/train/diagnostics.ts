@@ -4,10 +4,10 @@ import type { Tensor } from "../graph/tensor.js";
 import { emitModel } from "../onnx/emit.js";
 import { mul } from "../ops/arithmetic.js";
 import { sum } from "../ops/reduce.js";
-import { namedNoise, noiseInputs } from "../runtime/executable.js";
+import { namedNoise, noiseInputs } from "../runtime/noise.js";
 import type { Noise } from "../runtime/types.js";
 import type { NonFiniteValue } from "./errors.js";
-import { batchInputs, type TrainingStep, variableState } from "./training-step.js";
+import { batchInputs, hostInputs, type TrainingStep, variableState } from "./training-step.js";
 
 /** A model that tells which values of a training step are not finite. */
 export interface Diagnostics {
@@ -22,7 +22,7 @@ export interface Diagnostics {
  * The same trace as the training step's, with a check of every tap, every module's output, the loss and every gradient in place of
  * the update.
  */
-export function buildDiagnostics({ traced, gradients, target }: TrainingStep): Diagnostics {
+export function buildDiagnostics({ traced, gradients, target, stages }: TrainingStep): Diagnostics {
   const { graph, loss } = traced;
   const taps = [...graph.taps].map(([path, tensor]) => ({ value: { kind: "tap", path }, tensor }) as const);
   const modules = moduleOutputs([loss, ...graph.taps.values()]).map(
@@ -38,9 +38,10 @@ export function buildDiagnostics({ traced, gradients, target }: TrainingStep): D
     ({ tensor }) => tensor.dtype === "float32",
   );
   const suspects = checked.map(({ value }, index) => ({ value, output: `check:${index}` }));
+  const fed = new Map([...batchInputs(traced), ...hostInputs(stages)]);
   const { bytes, usedInputs } = emitModel({
     target,
-    inputs: new Map([...batchInputs(traced), ...namedNoise(graph)]),
+    inputs: new Map([...fed, ...namedNoise(graph)]),
     variables: new Map(
       [...graph.variables].map(([path, variable]) => [variableState(path, variable), variable]),
     ),
@@ -53,7 +54,7 @@ export function buildDiagnostics({ traced, gradients, target }: TrainingStep): D
   const used = new Set(usedInputs);
   return {
     bytes,
-    fed: new Set([...batchInputs(traced).keys()].filter((name) => used.has(name))),
+    fed: new Set([...fed.keys()].filter((name) => used.has(name))),
     noise: noiseInputs(graph, used),
     suspects,
   };

@@ -1,4 +1,5 @@
 import type { DType, HostTensor } from "../base/dtype.js";
+import { OptionError } from "../base/errors.js";
 import { initialize } from "../graph/model.js";
 import type { Distribution } from "../graph/trace.js";
 import { decodeModel, type OnnxValueInfo } from "../onnx/decoder.js";
@@ -23,6 +24,8 @@ export interface StepInput {
   readonly role: "batch" | "state" | "scalar" | "noise";
   /** How noise is distributed: uniform in [0, 1), or standard normal. */
   readonly distribution?: Distribution;
+  /** Name of the noise's random stream. */
+  readonly stream?: string;
 }
 
 /** An output of an exported training step. */
@@ -65,6 +68,9 @@ export function exportTrainingStep(options: ExportStepOptions): ExportedStep {
   checkExportOpset(opset);
   initialize(step.model, { seed });
   const definition = buildTrainingStep({ ...step, target: { kind: "portable", opset } });
+  if (definition.stages.length > 0) {
+    throw new OptionError("a training step with a host call is no single ONNX model and cannot be exported");
+  }
   const { inputs, outputs } = decodeModel(definition.bytes);
   return {
     bytes: definition.bytes,
@@ -83,7 +89,7 @@ export function exportTrainingStep(options: ExportStepOptions): ExportedStep {
 function describeInput(info: OnnxValueInfo, { states, noise, traced }: TrainingStep): StepInput {
   const type = concreteType(info);
   const drawn = noise.find(({ name }) => name === info.name);
-  if (drawn) return { ...type, role: "noise", distribution: drawn.distribution };
+  if (drawn) return { ...type, role: "noise", distribution: drawn.distribution, stream: drawn.stream };
   if (states.has(info.name)) return { ...type, role: "state" };
   const batches = [...traced.graph.inputs.keys()].map(stepNames.batch);
   return { ...type, role: batches.includes(info.name) ? "batch" : "scalar" };

@@ -1,3 +1,11 @@
+export {
+  type AveragePrecision,
+  averagePrecision,
+  type Box,
+  boxIou,
+  type Detection,
+  type DetectionTarget,
+} from "./average-precision.js";
 export * from "./checkpoint.js";
 export type { Clipping } from "./clipping.js";
 export * from "./confusion-matrix.js";

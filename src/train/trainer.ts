@@ -4,6 +4,8 @@ import { FormatError, FoveaError, OptionError } from "../base/errors.js";
 import { initialize, namedVariables } from "../graph/model.js";
 import { compareTensorKeys, requireFit } from "../nn/tensor-keys.js";
 import { type DeviceChoice, sessionTarget } from "../runtime/devices.js";
+import { HostStageSessions } from "../runtime/host-stages.js";
+import { mergePlacements } from "../runtime/profile-placement.js";
 import { defaultRuntime } from "../runtime/provider.js";
 import type { Placement, Runtime, Session, SessionOptions, StateStore } from "../runtime/types.js";
 import { checkLabels, sampleCount, type TrainingBatch } from "./data.js";
@@ -55,13 +57,21 @@ export class Trainer {
   readonly #schedule: Schedule;
   readonly #runtime: Runtime;
   readonly #session: Session;
+  /** What runs before the session, where the host decides in between. */
+  readonly #hostStages: HostStageSessions;
   readonly #state: StateStore;
   #stepIndex = 0;
   #running = false;
 
   private constructor(
     options: TrainerOptions,
-    parts: { definition: TrainingStep; runtime: Runtime; session: Session; state: StateStore },
+    parts: {
+      definition: TrainingStep;
+      runtime: Runtime;
+      session: Session;
+      hostStages: HostStageSessions;
+      state: StateStore;
+    },
   ) {
     this.definition = parts.definition;
     this.#options = options;
@@ -69,6 +79,7 @@ export class Trainer {
     this.#schedule = typeof schedule === "number" ? constantRate(schedule) : schedule;
     this.#runtime = parts.runtime;
     this.#session = parts.session;
+    this.#hostStages = parts.hostStages;
     this.#state = parts.state;
   }
 
@@ -88,7 +99,12 @@ export class Trainer {
       ...sessionOptions,
       deviceOutputs: Object.values(definition.next),
     });
+    let hostStages: HostStageSessions | undefined;
     try {
+      hostStages = await HostStageSessions.create(definition.stages, runtime, {
+        name: "part of a training step",
+        ...sessionOptions,
+      });
       const state = await runtime.createState(
         Object.fromEntries(
           [...definition.states].map(([name, type]) => [
@@ -97,9 +113,10 @@ export class Trainer {
           ]),
         ),
       );
-      return new Trainer(options, { definition, runtime, session, state });
+      return new Trainer(options, { definition, runtime, session, hostStages, state });
     } catch (error) {
       await session.close();
+      await hostStages?.close();
       throw error;
     }
   }
@@ -111,7 +128,7 @@ export class Trainer {
 
   /** Where the nodes of the step ran. @throws DeviceError where `session.placement` was not asked for, or before the first step */
   async placement(): Promise<Placement> {
-    return this.#session.placement();
+    return mergePlacements([...(await this.#hostStages.placements()), await this.#session.placement()]);
   }
 
   /** Threads of the session. */
@@ -152,20 +169,25 @@ export class Trainer {
     const { definition } = this;
     this.#checkBatch(batch);
     const learningRate = this.learningRate(this.#stepIndex);
+    const keys = { seed: this.#options.seed ?? 0, step: this.#stepIndex };
+    const feeds = { ...batchFeeds(batch), ...this.#scalars(learningRate) };
+    const fromHost = await this.#hostStages.run(this.#state, { feeds, ...keys });
     const results = await this.#session.step(this.#state, {
-      feeds: { ...feedsOf(batch, definition.fed), ...this.#scalars(learningRate) },
+      feeds: used({ ...feeds, ...fromHost }, definition.fed),
       fetches: [stepNames.loss, stepNames.gradientNorm, ...definition.metrics.map(stepNames.metric)],
       next: definition.next,
       noise: definition.noise,
-      seed: this.#options.seed ?? 0,
-      step: this.#stepIndex,
+      ...keys,
     });
     const value = (name: string) => Number(results[name]!.data[0]);
     const loss = value(stepNames.loss);
     const gradientNorm = value(stepNames.gradientNorm);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       await this.#state.revert();
-      throw new NonFiniteError(this.#stepIndex, await this.#diagnose(batch), { loss, gradientNorm });
+      throw new NonFiniteError(this.#stepIndex, await this.#diagnose(batch, fromHost), {
+        loss,
+        gradientNorm,
+      });
     }
     this.#stepIndex++;
     const samples = sampleCount(batch);
@@ -202,11 +224,14 @@ export class Trainer {
     for (const [name, value] of Object.entries(optimizer.scalars(update))) {
       values[stepNames.scalar(name)] = float(value);
     }
-    return Object.fromEntries(Object.entries(values).filter(([name]) => this.definition.fed.has(name)));
+    return values;
   }
 
   /** The first value of a step over the present state that is not finite. */
-  async #diagnose(batch: TrainingBatch): Promise<NonFiniteValue> {
+  async #diagnose(
+    batch: TrainingBatch,
+    fromHost: Readonly<Record<string, HostTensor>>,
+  ): Promise<NonFiniteValue> {
     for (const [path, tensor] of Object.entries(batch)) {
       if (!isFiniteTensor(tensor)) return { kind: "input", path };
     }
@@ -220,7 +245,7 @@ export class Trainer {
     });
     try {
       const results = await session.step(this.#state, {
-        feeds: feedsOf(batch, fed),
+        feeds: used({ ...batchFeeds(batch), ...fromHost }, fed),
         fetches: suspects.map(({ output }) => output),
         next: {},
         noise,
@@ -270,6 +295,7 @@ export class Trainer {
   /** Releases the session and the state; again is fine. */
   async close(): Promise<void> {
     await this.#session.close();
+    await this.#hostStages.close();
     await this.#state.close();
   }
 }
@@ -278,10 +304,17 @@ function float(value: number): HostTensor {
   return { dtype: "float32", shape: [], data: Float32Array.of(value) };
 }
 
-/** A batch's tensors under the names of the model's inputs, those that are used. */
-function feedsOf(batch: TrainingBatch, fed: ReadonlySet<string>): Record<string, HostTensor> {
-  const named = Object.entries(batch).map(([name, tensor]) => [stepNames.batch(name), tensor] as const);
-  return Object.fromEntries(named.filter(([name]) => fed.has(name)));
+/** A batch's tensors under the names of the model's inputs. */
+function batchFeeds(batch: TrainingBatch): Record<string, HostTensor> {
+  return Object.fromEntries(Object.entries(batch).map(([name, tensor]) => [stepNames.batch(name), tensor]));
+}
+
+/** Those of the feeds that a model takes. */
+function used(
+  feeds: Readonly<Record<string, HostTensor>>,
+  fed: ReadonlySet<string>,
+): Record<string, HostTensor> {
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => fed.has(name)));
 }
 
 function isFiniteTensor({ dtype, data }: HostTensor): boolean {

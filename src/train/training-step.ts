@@ -8,12 +8,12 @@ import { input } from "../graph/leaf.js";
 import { type InputType, type Model, namedVariables } from "../graph/model.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Variable } from "../graph/variable.js";
-import { emitModel } from "../onnx/emit.js";
 import { add, mul, sub } from "../ops/arithmetic.js";
 import { where } from "../ops/compare.js";
 import { gradients } from "../ops/gradients.js";
 import { sessionTarget } from "../runtime/devices.js";
-import { namedNoise, noiseInputs } from "../runtime/executable.js";
+import { emitStagedModel, type HostStage } from "../runtime/host-stages.js";
+import { namedNoise, noiseInputs } from "../runtime/noise.js";
 import type { Noise } from "../runtime/types.js";
 import { type Clipping, clipGradients, globalNorm } from "./clipping.js";
 import { checkMovingAverage, type MovingAverage } from "./moving-average.js";
@@ -47,16 +47,22 @@ export interface StateType {
   readonly from?: Variable;
 }
 
-/** A training step as one ONNX model: forward pass, loss, gradients, update of the weights, and what is kept. */
+/**
+ * A training step as one ONNX model: forward pass, loss, gradients, update of the weights, and what is kept. Where the host decides on
+ * the way, models that come before it.
+ */
 export interface TrainingStep {
   readonly bytes: Uint8Array;
+  /** Of all models together. */
   readonly nodeCount: number;
+  /** What runs before it, each part followed by a call of the host. */
+  readonly stages: readonly HostStage[];
   readonly target: Target;
   /** `param.PATH`, `buffer.PATH`, `optimizer.SLOT.PATH`, `accumulator.PATH`, `ema.PATH`. */
   readonly states: ReadonlyMap<string, StateType>;
   /** By state: the output that becomes its next value. */
   readonly next: Readonly<Record<string, string>>;
-  /** Model inputs that have to be fed: batch tensors and scalars. */
+  /** Model inputs that have to be fed: batch tensors, scalars, and what the host gives. */
   readonly fed: ReadonlySet<string>;
   readonly noise: readonly Noise[];
   /** Names of the metrics, which are outputs of the model. */
@@ -187,27 +193,35 @@ export function buildTrainingStep(options: TrainingStepOptions): TrainingStep {
     results.set(stateNames.average(path), add(average, change));
   }
 
-  const emitted = emitModel({
-    target,
-    inputs: new Map([...batchInputs(traced), ...namedNoise(traced.graph), ...scalars, ...stateInputs]),
-    variables: new Map([...variables].map(([path, variable]) => [variableState(path, variable), variable])),
-    variablesAs: "inputs",
-    outputs: new Map([
-      [stepNames.loss, traced.loss],
-      [stepNames.gradientNorm, norm],
-      ...[...traced.metrics].map(([name, tensor]) => [stepNames.metric(name), tensor] as const),
-      ...[...results].map(([state, tensor]) => [stepNames.next(state), tensor] as const),
-    ]),
-    producerVersion: version,
-  });
+  const emitted = emitStagedModel(
+    {
+      target,
+      inputs: new Map([...batchInputs(traced), ...namedNoise(traced.graph), ...scalars, ...stateInputs]),
+      variables: new Map([...variables].map(([path, variable]) => [variableState(path, variable), variable])),
+      variablesAs: "inputs",
+      outputs: new Map([
+        [stepNames.loss, traced.loss],
+        [stepNames.gradientNorm, norm],
+        ...[...traced.metrics].map(([name, tensor]) => [stepNames.metric(name), tensor] as const),
+        ...[...results].map(([state, tensor]) => [stepNames.next(state), tensor] as const),
+      ]),
+      producerVersion: version,
+    },
+    traced.graph,
+  );
   const used = new Set(emitted.usedInputs);
   return {
     bytes: emitted.bytes,
     nodeCount: emitted.nodeCount,
+    stages: emitted.stages,
     target,
     states,
     next: Object.fromEntries([...results.keys()].map((state) => [state, stepNames.next(state)])),
-    fed: new Set([...batchInputs(traced).keys(), ...scalars.keys()].filter((name) => used.has(name))),
+    fed: new Set(
+      [...batchInputs(traced).keys(), ...scalars.keys(), ...hostInputs(emitted.stages).keys()].filter(
+        (name) => used.has(name),
+      ),
+    ),
     noise: noiseInputs(traced.graph, used),
     metrics: [...traced.metrics.keys()],
     trained: trained.map(([path]) => path),
@@ -219,6 +233,15 @@ export function buildTrainingStep(options: TrainingStepOptions): TrainingStep {
 /** The batch's tensors under their names in the model. */
 export function batchInputs({ graph }: TracedObjective): Map<string, Tensor> {
   return new Map([...graph.inputs].map(([name, tensor]) => [stepNames.batch(name), tensor]));
+}
+
+/** What the host gives, under its names in the models. */
+export function hostInputs(stages: readonly HostStage[]): Map<string, Tensor> {
+  return new Map(
+    stages.flatMap(({ call, results }) =>
+      [...results].map(([name, inputName]) => [inputName, call.results.get(name)!] as const),
+    ),
+  );
 }
 
 /** The value that a state starts with. */

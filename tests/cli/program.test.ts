@@ -3,19 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mechanisms } from "../../src/attention/catalogue.js";
-import { runCommandLine } from "../../src/cli/program.js";
 import { changed, nudge } from "../verify/golden.js";
+import { fovea } from "./fovea.js";
 
 const goldens = new URL("../goldens/", import.meta.url).pathname;
-
-async function fovea(...args: string[]) {
-  const [out, log]: [string[], string[]] = [[], []];
-  const code = await runCommandLine(args, {
-    result: (text) => out.push(text),
-    log: (text) => log.push(text),
-  });
-  return { code, out: out.join("\n"), log: log.join("\n"), json: <T>() => JSON.parse(out.join("\n")) as T };
-}
 
 describe("fovea list", () => {
   it("lists every mechanism", async () => {
@@ -240,7 +231,7 @@ describe("wrong usage", () => {
     [["lst"], 'no command "lst"; did you mean list?'],
     [["list", "--famly", "x"], "list has no option --famly; did you mean --family?"],
     [["doctor", "-x"], "doctor has no option -x"],
-    [["list", "extra"], "Unused args"],
+    [["doctor", "extra"], "Unused args"],
   ])("%j", async (args, message) => {
     const { code, out, log } = await fovea(...args);
     expect(log).toContain(message);

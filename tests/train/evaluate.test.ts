@@ -23,8 +23,8 @@ describe("evaluate", () => {
         }),
       ),
     );
-    const [x] = [...new Loader(data, { batchSize: 37, shuffle: false }).sequential()];
-    const { outputs } = await run(model, { dtype: "float32", shape: [37, 3, 2, 2], data: x!.x });
+    const x = await new Loader(data, { batchSize: 37, shuffle: false }).batch(0);
+    const { outputs } = await run(model, { dtype: "float32", shape: [37, 3, 2, 2], data: x.x });
     const logits = outputs.y!.data as Float32Array;
     const rank = (sample: number) => {
       const scores = [...logits.slice(sample * 3, sample * 3 + 3)];

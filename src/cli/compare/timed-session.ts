@@ -5,7 +5,7 @@ import type { Graph } from "../../graph/model.js";
 import { concreteShape } from "../../graph/size.js";
 import { emitModel } from "../../onnx/emit.js";
 import { sessionTarget } from "../../runtime/devices.js";
-import { namedNoise, noiseInputs } from "../../runtime/executable.js";
+import { namedNoise, noiseInputs } from "../../runtime/noise.js";
 import { defaultRuntime } from "../../runtime/provider.js";
 import type { SessionOptions } from "../../runtime/types.js";
 

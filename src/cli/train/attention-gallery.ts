@@ -62,12 +62,13 @@ export async function attentionGallery(
     tap: options.tap,
     taps: gates.map(({ tap }) => tap),
   });
+  const pixels = await Promise.all(indices.map((index) => dataset.pixels(index)));
   const rows = indices.map((index, row): AttentionRow => {
     const scores = softmaxRow(logits, row);
     const prediction = options.predictions[index]!;
     return {
       image: {
-        data: Float32Array.from(dataset.pixels(index), (pixel) => pixel / 255),
+        data: Float32Array.from(pixels[row]!, (pixel) => pixel / 255),
         shape: dataset.imageShape,
       },
       label: dataset.classes[dataset.label(index)]!,

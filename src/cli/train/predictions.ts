@@ -1,28 +1,32 @@
 import type { HostTensor } from "../../base/dtype.js";
 import type { ImageDataset } from "../../data/dataset.js";
 import { Loader } from "../../data/loader.js";
-import { evaluationData } from "../../train/data.js";
 
 /** Class scores [N, classes] of normalized images [N, C, H, W]. */
 export type Logits = (images: HostTensor) => Promise<HostTensor>;
 
-/** The predicted class of every image of a data set, in its order. */
+/** What stands for the class of an image that was skipped, as it could not be read. */
+const none = -1;
+
+/** The predicted class of every image of a data set, in its order; -1 for one that was skipped. */
 export async function predictAll(
   dataset: ImageDataset,
   batchSize: number,
   logitsOf: Logits,
 ): Promise<number[]> {
-  const predictions: number[] = [];
-  for await (const { x } of evaluationData(new Loader(dataset, { batchSize })).batches()) {
-    predictions.push(...highestPerRow(await logitsOf(x!)));
+  const predictions = Array<number>(dataset.length).fill(none);
+  for await (const { x, indices } of new Loader(dataset, { batchSize }).sequential()) {
+    const shape = [indices.length, ...dataset.imageShape];
+    const predicted = highestPerRow(await logitsOf({ dtype: "float32", shape, data: x }));
+    for (const [row, index] of indices.entries()) predictions[index] = predicted[row]!;
   }
   return predictions;
 }
 
-/** Share of the images whose predicted class is their label. */
+/** Share of the images that were predicted whose class is their label. */
 export function accuracyOf(dataset: ImageDataset, predictions: readonly number[]): number {
   const right = predictions.filter((prediction, index) => prediction === dataset.label(index)).length;
-  return right / predictions.length;
+  return right / predictions.filter((prediction) => prediction !== none).length;
 }
 
 /** Index of the first maximum of each row of a matrix. */

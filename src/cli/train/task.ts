@@ -1,59 +1,75 @@
-import { randomRotation, randomShift } from "../../data/augment.js";
-import { type ImageDataset, sliceDataset } from "../../data/dataset.js";
+import { forEvaluation, sliceDataset } from "../../data/dataset.js";
 import { Loader } from "../../data/loader.js";
-import { loadMnist } from "../../data/node-mnist.js";
-import { createModel } from "../../models/registry.js";
-import type { ResNet } from "../../models/resnet.js";
+import { cutmix, mixup } from "../../data/mix.js";
+import { preprocessingOf } from "../../data/preprocessing.js";
+import { randomErasing } from "../../data/random-erasing.js";
+import { loadCheckpoint } from "../../models/checkpoint-load.js";
+import type { ImageModel } from "../../models/image-model.js";
+import type { ModelOptions } from "../../models/network.js";
+import * as models from "../../models/registry.js";
 import type { FitOptions } from "../../train/fit-options.js";
 import { crossEntropy } from "../../train/losses.js";
 import { adamW, sgd } from "../../train/optimizers.js";
 import { noDecayForBiasesAndNorms } from "../../train/parameter-groups.js";
 import { cosine, warmUp } from "../../train/schedules.js";
+import type { NetworkDescription } from "../network/description.js";
+import { readWeightsFile } from "../network/open.js";
 import { attentionOption, type TrainSettings } from "./config.js";
+import { loadTrainingImages, type TrainingImages, usualAugmentation } from "./data-source.js";
 
 /** Images of an evaluation batch; it does not change the results. */
-export const evaluationBatch = 500;
+export function evaluationBatch({ imageShape: [, height, width] }: TrainingImages["test"]): number {
+  return height * width <= 64 * 64 ? 500 : 32;
+}
 
 /** What a run works on. */
-export interface TrainTask {
-  readonly model: ResNet;
-  readonly train: ImageDataset;
-  readonly test: ImageDataset;
+export interface TrainTask extends TrainingImages {
+  readonly model: ImageModel;
+  readonly network: NetworkDescription;
+  /** Parameters that keep the values of a new network, though the run begins with weights from a file. */
+  readonly fresh: readonly string[];
   /** Options of `fit` that follow from the settings. */
   readonly fit: FitOptions;
 }
 
 /**
  * Loads the data and builds the network and the options of `fit` that settings stand for.
- * @throws DataError for missing data; OptionError for settings that do not fit together
+ * @param say told of images that are left out
+ * @throws DataError for missing data; OptionError for settings that do not fit together; FormatError for weights that do not fit
  */
-export async function createTask(settings: TrainSettings): Promise<TrainTask> {
-  const { folder, trainImages, testImages } = settings.data;
-  const mnist = await loadMnist(folder === null ? {} : { folder });
-  const train = firstImages(mnist.train, trainImages);
-  const test = firstImages(mnist.test, testImages);
-  const model = createModel(settings.model, {
+export async function createTask(
+  settings: TrainSettings,
+  say: (text: string) => void = () => {},
+): Promise<TrainTask> {
+  const { train, test } = trialImages(await loadTrainingImages(settings, say), settings.overfit);
+  const { model: name, seed, batchSize, learningRate, weightDecay, labelSmoothing } = settings;
+  const [inChannels, height, width] = train.imageShape;
+  const sized = models.info(name).defaults.imageSize !== undefined;
+  const options: ModelOptions = {
     ...attentionOption(settings),
-    inChannels: train.imageShape[0],
+    inChannels,
     numClasses: train.classes.length,
-  });
-  const { seed, batchSize, learningRate, weightDecay, labelSmoothing } = settings;
-  const augment = settings.augment ? [randomRotation({ degrees: 10 }), randomShift({ pixels: 2 })] : [];
+    ...(sized ? { imageSize: [height, width] } : {}),
+  };
+  const model = models.create(name, options);
+  const fresh = settings.init === null ? [] : await beginWith(model, settings.init);
   const schedule = cosine({ rate: learningRate });
   return {
     model,
+    network: { name, options, classes: train.classes, preprocessing: preprocessingOf(train) },
     train,
     test,
+    fresh,
     fit: {
       model,
       loss: (logits, labels) => crossEntropy(logits, labels, { labelSmoothing }),
-      data: new Loader(train, { batchSize, seed, augment }),
-      validation: new Loader(test, { batchSize: evaluationBatch }),
+      data: new Loader(train, { batchSize, seed, ...changes(settings) }),
+      validation: new Loader(test, { batchSize: evaluationBatch(test) }),
       optimizer:
         settings.optimizer === "sgd"
           ? sgd({ momentum: 0.9, nesterov: true, weightDecay })
           : adamW({ weightDecay }),
-      groups: [noDecayForBiasesAndNorms],
+      groups: [noDecayForBiasesAndNorms, ...settings.freeze.map((match) => ({ match, frozen: true }))],
       schedule: settings.warmUp > 0 ? warmUp(schedule, { updates: settings.warmUp }) : schedule,
       epochs: settings.epochs,
       seed,
@@ -64,6 +80,27 @@ export async function createTask(settings: TrainSettings): Promise<TrainTask> {
   };
 }
 
-function firstImages(dataset: ImageDataset, count: number | null): ImageDataset {
-  return count === null || count >= dataset.length ? dataset : sliceDataset(dataset, 0, count);
+/** The same few images to train and to test on, where settings ask for that. */
+function trialImages(images: TrainingImages, count: number | null): TrainingImages {
+  if (count === null) return images;
+  const few = forEvaluation(sliceDataset(images.train, 0, Math.min(count, images.train.length)));
+  return { train: few, test: few };
+}
+
+/** What is done to training images and batches. */
+function changes(settings: TrainSettings) {
+  if (settings.overfit !== null) return {};
+  const { erase, mixup: blended, cutmix: pasted } = settings;
+  return {
+    augment: [...usualAugmentation(settings), ...(erase > 0 ? [randomErasing({ probability: erase })] : [])],
+    mix: [
+      ...(blended > 0 ? [mixup({ alpha: blended })] : []),
+      ...(pasted > 0 ? [cutmix({ alpha: pasted })] : []),
+    ],
+  };
+}
+
+/** Gives a network the weights of a file, but for a classifier of other classes. Returns what is left as it was. */
+async function beginWith(model: ImageModel, file: string): Promise<readonly string[]> {
+  return loadCheckpoint(model, await readWeightsFile(file), { newHead: true, source: file }).kept;
 }

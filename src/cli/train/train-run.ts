@@ -7,11 +7,13 @@ import type { SessionOptions } from "../../runtime/types.js";
 import type { FitEvent } from "../../train/events.js";
 import { fit } from "../../train/fit.js";
 import { replaceFile } from "../../train/node-atomic-file.js";
-import { RunFolder } from "../../train/node-run-folder.js";
+import { type RunConfig, RunFolder } from "../../train/node-run-folder.js";
+import type { NetworkDescription } from "../network/description.js";
+import { exportNetwork } from "../network/export-network.js";
 import { attentionGallery } from "./attention-gallery.js";
 import { trainingChart } from "./charts.js";
 import { settingsOfConfig, type TrainSettings } from "./config.js";
-import { exportClassifier, predictWithExported } from "./export-model.js";
+import { predictWithExported } from "./exported-predictions.js";
 import { accuracyOf, predictAll } from "./predictions.js";
 import { createTask, evaluationBatch, type TrainTask } from "./task.js";
 
@@ -46,10 +48,12 @@ export type TrainOutcome =
 
 /** Trains, evaluates, exports, checks the export and draws. */
 export async function trainRun(request: TrainRequest, talk: TrainTalk): Promise<TrainOutcome> {
-  const settings = "resume" in request ? await storedSettings(request.folder) : request.settings;
-  const task = await createTask(settings);
-  const folder = "resume" in request ? await reopen(request.folder) : await createFolder(request, settings);
+  const settings = await settingsOfRequest(request);
+  const task = await createTask(settings, talk.say);
+  const folder =
+    "resume" in request ? await reopen(request.folder) : await createFolder(request, settings, task.network);
   const { session } = request;
+  if (task.fresh.length > 0) talk.say(`new for these classes: ${task.fresh.join(", ")}`);
   talk.say(
     `${settings.model} on ${task.train.name}: ${task.train.length} images, ${settings.epochs} epochs of batches of ${settings.batchSize}; run folder ${folder.path}`,
   );
@@ -67,7 +71,13 @@ export async function trainRun(request: TrainRequest, talk: TrainTalk): Promise<
   return { finished: true, folder: folder.path, ...outcome };
 }
 
-async function storedSettings(folder: string): Promise<TrainSettings> {
+/** The settings that are asked for, or those of the run to go on with. @throws DataError */
+export async function settingsOfRequest(request: TrainRequest): Promise<TrainSettings> {
+  return "resume" in request ? storedSettings(request.folder) : request.settings;
+}
+
+/** The settings of the run in a folder. @throws DataError where it is none */
+export async function storedSettings(folder: string): Promise<TrainSettings> {
   const { config } = await RunFolder.open(folder);
   return settingsOfConfig(config, join(folder, "config.json"));
 }
@@ -77,13 +87,18 @@ async function reopen(folder: string): Promise<RunFolder> {
   return RunFolder.resume(folder, config);
 }
 
-async function createFolder({ folder, session }: TrainRequest, settings: TrainSettings): Promise<RunFolder> {
+async function createFolder(
+  { folder, session }: TrainRequest,
+  settings: TrainSettings,
+  network: NetworkDescription,
+): Promise<RunFolder> {
   const info = await defaultRuntime().info({ devices: false });
   return RunFolder.create(folder, {
     versions: { fovea: version, node: process.version, onnxruntime: info.version ?? null },
     device: session.device ?? "cpu",
     threads: session.threads ?? info.threads,
     settings,
+    network: JSON.parse(JSON.stringify(network)) as RunConfig,
   });
 }
 
@@ -116,13 +131,13 @@ function display(talk: TrainTalk, settings: TrainSettings): (event: FitEvent) =>
 /** Evaluates the trained network and writes what the run leaves behind. */
 async function finish(
   folder: RunFolder,
-  { model, test }: TrainTask,
+  { model, network, test }: TrainTask,
   settings: TrainSettings,
   { session, talk }: { session: SessionOptions; talk: TrainTalk },
 ) {
   const write = (name: string, bytes: Uint8Array | string) => replaceFile(join(folder.path, name), bytes);
   talk.say(`evaluating on ${test.length} test images`);
-  const predictions = await predictAll(test, evaluationBatch, async (images) => {
+  const predictions = await predictAll(test, evaluationBatch(test), async (images) => {
     const { outputs: results } = await runModel(model, images, session);
     return results.y!;
   });
@@ -130,8 +145,8 @@ async function finish(
   const testAccuracy = accuracyOf(test, predictions);
 
   talk.say("exporting, and checking the exported model in a fresh session");
-  const bytes = exportClassifier(model, test, { model: settings.model, producer: `fovea ${version}` });
-  const exported = await predictWithExported(bytes, test, { batchSize: evaluationBatch, session });
+  const { bytes } = exportNetwork(model, network);
+  const exported = await predictWithExported(bytes, test, { batchSize: evaluationBatch(test), session });
   await write(outputs.model, bytes);
 
   talk.say("drawing");

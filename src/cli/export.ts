@@ -1,4 +1,5 @@
 import { initialize } from "../graph/model.js";
+import { saveWeights } from "../models/checkpoint-save.js";
 import { decodeModel } from "../onnx/decoder.js";
 import { defaultExportOpset, exportOpsets } from "../onnx/export.js";
 import { table } from "../report/table.js";
@@ -21,6 +22,9 @@ import { checkExport, exportNetwork } from "./network/export-network.js";
 import { exportStep } from "./network/export-step.js";
 import { networkFlags, type OpenedNetwork, openNetwork } from "./network/open.js";
 
+/** A file of this name holds weights alone. */
+const weightsExtension = ".safetensors";
+const onnxOnly = ["opset", "batch", "taps", "trainingStep", "optimizer"] as const;
 const defaultStepBatch = 32;
 const optimizers: Readonly<Record<string, () => Optimizer>> = {
   sgd: () => sgd({ momentum: 0.9, nesterov: true, weightDecay: 5e-4 }),
@@ -30,14 +34,18 @@ const optimizers: Readonly<Record<string, () => Optimizer>> = {
 /** `fovea export`: a network, or its training step, as an ONNX model. */
 export const exportCommand: Command = {
   usage: "export <run-or-model>",
-  summary: "Write a network, or its whole training step, as an ONNX model of standard operators",
+  summary: "Write a network or its whole training step as an ONNX model, or its weights",
   options: [
-    ["--to <file>", "The ONNX file (required)"],
+    ["--to <file>", "The file: .onnx, or .safetensors for the weights alone (required)"],
     ["--opset <n>", `Operator set, one of ${exportOpsets.join(", ")} (default ${defaultExportOpset})`],
     ["--batch <n>", `Images of a run, or any (default any; ${defaultStepBatch} for a training step)`],
     ["--taps <pattern>", "Intermediates that become outputs, such as '*.attention'; may be repeated"],
     ["--no-fold", "Keep BatchNorm apart from the convolution before it"],
     ["--training-step", "Write the training step, and its first state to FILE.state.safetensors"],
+    [
+      "--names <whose>",
+      "Of a .safetensors file: fovea, or torch for those of timm and torchvision (default fovea)",
+    ],
     ["--optimizer <name>", `Of the training step: ${Object.keys(optimizers).join(" or ")} (default sgd)`],
     ...networkFlags,
     ...sessionFlags,
@@ -45,19 +53,24 @@ export const exportCommand: Command = {
   examples: [
     "fovea export runs/cbam --to digits.onnx",
     "fovea export runs/cbam --to digits.onnx --taps '*.attention' --opset 18 --batch 1",
+    "fovea export runs/cbam --to digits.safetensors --names torch",
     "fovea export resnet18 --num-classes 10 --size 64 --training-step --to step.onnx",
   ],
   async run(call) {
     const { args, options } = call;
     const file = textOption(options, "to");
-    if (file === undefined) throw new UsageError("--to is missing: the ONNX file to write");
+    if (file === undefined) throw new UsageError("--to is missing: the file to write");
     const opset = countOption(options, "opset", defaultExportOpset);
     if (!exportOpsets.some((known) => known === opset)) {
       throw new UsageError(`--opset is ${opset}; it must be one of ${exportOpsets.join(", ")}`);
     }
     const network = await openNetwork(args[0]!, options);
     initialize(network.model);
-    const write = options.trainingStep === true ? writeStep : writeNetwork;
+    const write = file.endsWith(weightsExtension)
+      ? writeWeights
+      : options.trainingStep === true
+        ? writeStep
+        : writeNetwork;
     await write(network, { file, opset }, call);
     return 0;
   },
@@ -75,6 +88,7 @@ async function writeNetwork(
   { options, json, output }: CommandCall,
 ): Promise<void> {
   if (options.optimizer !== undefined) throw new UsageError("--optimizer goes with --training-step");
+  if (options.names !== undefined) throw new UsageError(`--names goes with a ${weightsExtension} file`);
   const batch = batchOption(options);
   const { bytes, nodeCount } = exportNetwork(model, description, {
     opset,
@@ -108,6 +122,31 @@ async function writeNetwork(
       "",
       table(["", "name", "dtype", "shape"], [...rows("in", inputs), ...rows("out", outputs)]),
     ].join("\n"),
+  );
+}
+
+async function writeWeights(
+  { model, description }: OpenedNetwork,
+  { file }: Destination,
+  { options, json, output }: CommandCall,
+): Promise<void> {
+  const misplaced = onnxOnly.find((name) => options[name] !== undefined);
+  if (misplaced) throw new UsageError(`--${misplaced} is for ONNX files; ${file} is to hold weights alone`);
+  const names = textOption(options, "names") ?? "fovea";
+  if (names !== "fovea" && names !== "torch") {
+    throw new UsageError(`--names is ${names}; it must be fovea or torch`);
+  }
+  const metadata = {
+    model: description.name,
+    options: JSON.stringify(description.options),
+    classes: JSON.stringify(description.classes),
+    preprocessing: JSON.stringify(description.preprocessing),
+  };
+  const bytes = saveWeights(model, { names, metadata });
+  await replaceFile(file, bytes);
+  if (json) return writeJson(output, { file, names, bytes: bytes.length });
+  output.result(
+    `${file}: the weights under the names of ${names === "torch" ? "PyTorch" : "fovea"}, ${formatBytes(bytes.length)}`,
   );
 }
 

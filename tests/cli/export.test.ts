@@ -96,7 +96,38 @@ describe("fovea export", () => {
     expect(decoded(to).inputs.map(({ name }) => name)).toEqual(inputs.map(({ name }) => name));
   });
 
+  test("writes weights alone, under PyTorch's names too", async () => {
+    const [ours, theirs] = [file("ours.safetensors"), file("theirs.safetensors")];
+    expect((await fovea("export", run, "--to", ours)).code).toBe(0);
+    expect((await fovea("export", run, "--to", theirs, "--names", "torch")).code).toBe(0);
+    const keys = (path: string) => [...readSafetensors(readFileSync(path)).tensors.keys()];
+    expect(keys(ours)).toContain("layer1.0.bn1.runningMean");
+    expect(keys(theirs)).toEqual(
+      expect.arrayContaining(["layer1.0.bn1.running_mean", "layer1.0.bn1.num_batches_tracked"]),
+    );
+    const again = await fovea(
+      "export",
+      "seresnet8",
+      "--attention",
+      "cbam",
+      "--num-classes",
+      "10",
+      "--in-channels",
+      "1",
+      "--size",
+      "28",
+      "--weights",
+      theirs,
+      "--to",
+      ours,
+    );
+    expect(again.code, again.log).toBe(0);
+  });
+
   test.each([
+    [["--to", "x.safetensors", "--taps", "stem"], "--taps is for ONNX files"],
+    [["--to", "x.safetensors", "--names", "keras"], "--names is keras; it must be fovea or torch"],
+    [["--to", "x.onnx", "--names", "torch"], "--names goes with a .safetensors file"],
     [[], "--to is missing"],
     [["--to", "x.onnx", "--opset", "17"], "--opset is 17; it must be one of 18, 19, 20, 21"],
     [["--to", "x.onnx", "--batch", "0"], "--batch is 0; it must be an integer of at least 1"],

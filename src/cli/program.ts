@@ -2,6 +2,7 @@ import { type CAC, cac } from "cac";
 import { FoveaError } from "../base/errors.js";
 import { didYouMean } from "../base/suggestion.js";
 import { version } from "../base/version.js";
+import { bench } from "./bench.js";
 import { type Command, type Output, UsageError } from "./command.js";
 import { compare } from "./compare.js";
 import { doctor } from "./doctor.js";
@@ -25,6 +26,7 @@ const commands: readonly Command[] = [
   list,
   show,
   compare,
+  bench,
   verify,
   doctor,
 ];

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { OptionError } from "../base/errors.js";
 import { didYouMean } from "../base/suggestion.js";
 import { BrokenImageError } from "../data/dataset.js";
@@ -7,7 +7,6 @@ import { createExplainer } from "../explain/explain.js";
 import { faithfulness } from "../explain/faithfulness.js";
 import { softmax } from "../explain/scores.js";
 import {
-  type ExplainedMap,
   type ExplainMethodName,
   type ExplainOptions,
   type Explanation,
@@ -165,7 +164,7 @@ async function keep(
       : { class: classes[prediction]!, probability: softmax(logits)[prediction]! };
   const picture = { data: Float32Array.from(pixels, (level) => level / 255), shape: x.shape.slice(1) };
   const subtitle = said ? `${title}: ${said.class}, ${formatPercent(said.probability, 1)}` : title;
-  const words = { title: `${method} of ${image}`, subtitle };
+  const words = { title: `${method} of ${basename(image)}`, subtitle };
   const written = await writeMaps(folder, { image: picture, maps, classes, ...words });
   return { image, folder, gallery: galleryFile, ...said, maps: written };
 }

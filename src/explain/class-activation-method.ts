@@ -3,10 +3,11 @@ import { OptionError } from "../base/errors.js";
 import { trace } from "../graph/model.js";
 import type { Tensor } from "../graph/tensor.js";
 import { compile } from "../runtime/executable.js";
+import { camFeatures } from "./cam-features.js";
 import { type CamFeatures, type CamMethod, classActivation } from "./class-activation.js";
 import { classMap } from "./explained-map.js";
 import { batchOfOne, type ExplainMethod, type MethodContext } from "./method.js";
-import { fitsAny, forwardPass, gridOfTokens, type Pass, requireLogits } from "./probe.js";
+import { fitsAny, forwardPass, type Pass, requireLogits } from "./probe.js";
 import { chosenClasses, highestScore } from "./scores.js";
 import type { ExplainableModel, ExplainedMap, ExplainOptions } from "./types.js";
 
@@ -70,12 +71,7 @@ function chosenFeatures(
   options: ExplainOptions,
 ): [tap: string, features: CamFeatures][] {
   const maps = new Set(pass.maps.map(({ tap }) => tap));
-  const usable = [...pass.taps].flatMap(([tap, tensor]): [string, CamFeatures][] => {
-    if (tensor.dtype !== "float32") return [];
-    if (tensor.rank === 4 && tensor.size(2) * tensor.size(3) > 1) return [[tap, { tensor }]];
-    const grid = tensor.rank === 3 ? gridOfTokens(tensor.size(1), pass, options) : undefined;
-    return grid?.frames === 1 ? [[tap, { tensor, grid }]] : [];
-  });
+  const usable = camFeatures(pass, options);
   const { taps } = options;
   if (!taps) {
     const last = usable.find(([tap]) => tap === model.lastFeatures);

@@ -2,16 +2,17 @@ import type { HostTensor } from "../base/dtype.js";
 import { OptionError } from "../base/errors.js";
 import { type Model, trace } from "../graph/model.js";
 import type { Tensor } from "../graph/tensor.js";
-import { requireTrace } from "../graph/trace.js";
 import { type CompileOptions, compile } from "../runtime/executable.js";
-import { type CamMethod, classActivation } from "./class-activation.js";
+import { camFeatures } from "./cam-features.js";
+import { type CamFeatures, type CamMethod, classActivation } from "./class-activation.js";
+import { forwardPass, type Pass, requireLogits } from "./probe.js";
 
 /** A classifier: images in, one row of logits per image out. */
 export type Classifier = Model & { forward(x: Tensor): Tensor };
 
 /** Options of `gradCam`. */
 export interface GradCamOptions extends Omit<CompileOptions, "taps"> {
-  /** Tap of the feature maps [N, C, H, W] to explain, usually the last block's output. */
+  /** Tap of the feature maps [N, C, H, W] to explain, usually the last block's output, or of tokens [N, T, D] whose grid is known. */
   readonly tap: string;
   /** How the channels are weighted; `grad-cam` by default. */
   readonly method?: CamMethod;
@@ -23,7 +24,7 @@ export interface GradCamOptions extends Omit<CompileOptions, "taps"> {
 
 /** Where a classifier looks. */
 export interface GradCamResult {
-  /** [N, 1, H, W] of the tapped feature maps, >= 0: how much each place speaks for the class. */
+  /** [N, 1, H, W] of the tapped features, >= 0: how much each place speaks for the class. */
   readonly heat: HostTensor;
   /** [N, classes]. */
   readonly logits: HostTensor;
@@ -42,8 +43,9 @@ export async function gradCam(
 ): Promise<GradCamResult> {
   const { tap, classes, method = "grad-cam", ...compileOptions } = options;
   const explain = ({ x, labels }: { x: Tensor; labels?: Tensor }) => {
-    const logits = model.forward(x); // [N, K]
-    const [heat] = classActivation(logits, [{ tensor: findFeatures(tap) }], {
+    const pass = forwardPass(model, x, {});
+    const logits = requireLogits(pass); // [N, K]
+    const [heat] = classActivation(logits, [findFeatures(tap, pass)], {
       method,
       ...(labels ? { classes: labels } : {}),
     });
@@ -59,16 +61,10 @@ export async function gradCam(
   }
 }
 
-function findFeatures(tap: string): Tensor {
-  const { taps } = requireTrace("gradCam");
-  const features = taps.get(tap);
-  const known = [...taps]
-    .filter(([, tensor]) => tensor.rank === 4 && tensor.dtype === "float32")
-    .map(([name]) => name);
-  if (!features || !known.includes(tap)) {
-    throw new OptionError(
-      `gradCam: no feature map is tapped as "${tap}"; the model has ${known.join(", ") || "none"}`,
-    );
-  }
-  return features;
+function findFeatures(tap: string, pass: Pass): CamFeatures {
+  const usable = new Map(camFeatures(pass, {}));
+  const features = usable.get(tap);
+  if (features) return features;
+  const known = [...usable.keys()].join(", ") || "none";
+  throw new OptionError(`gradCam: no feature map is tapped as "${tap}"; the model has ${known}`);
 }

@@ -108,7 +108,12 @@ function tokenViews(map: DrawableMap, options: ViewOptions): MapView[] {
   if (planes) {
     const whole = heatView(`all queries${ofHeads}`, receivedPlane(attention, planes));
     const ofHead = perHead((head) => receivedPlane(attention, planes, head));
-    if (!queries) return [whole, ...ofHead];
+    if (!queries) {
+      const objects = Array.from({ length: attention.queries }, (_, query) =>
+        heatView(`query ${query + 1}${ofHeads}`, queryPlane(attention, planes, query)),
+      );
+      return [whole, ...ofHead, ...(objects.length > 1 ? objects.slice(0, maxParts) : [])];
+    }
     const place = options.query ?? [0.5, 0.5];
     const query = queryAt(queries, place);
     const at = (query - queries.prefix) % (queries.rows * queries.columns);

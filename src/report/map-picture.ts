@@ -21,10 +21,26 @@ export function valueRange(values: Float32Array): readonly [low: number, high: n
   return [low, high];
 }
 
+/** Share of a signed map's values that lie within its colours: a few pixels would else make all others pale. */
+const withinColors = 0.99;
+
+/** How far from zero the colours of a signed map reach. */
+function signedReach(values: Float32Array): number {
+  const sizes = values.map(Math.abs).sort();
+  return sizes[Math.ceil(withinColors * sizes.length) - 1]! || sizes.at(-1)!;
+}
+
 /** A heat map over the image: on its own scale from the smallest to the largest value, or around zero where it is signed. */
 function overlayShader({ heat, signed }: HeatView) {
   if (signed) {
-    return heatShader(heat, { map: "rdbu", signed, opacity: [0, 0.9], interpolation: "bilinear" });
+    const reach = signedReach(heat.data);
+    return heatShader(heat, {
+      map: "rdbu",
+      signed,
+      range: [-reach, reach],
+      opacity: [0, 0.9],
+      interpolation: "bilinear",
+    });
   }
   return heatShader(heat, {
     map: heatColors,

@@ -42,7 +42,7 @@ interface Report {
   readonly broken: readonly { readonly image: string; readonly problem: string }[];
 }
 
-const network = ["--model", "resnet20", "--attention", "cbam", "--num-classes", "4", "--size", "32"];
+const network = ["--model", "seresnet8", "--attention", "cbam", "--num-classes", "4", "--size", "32"];
 
 /** Width and height of a PNG file with more than one colour. */
 async function pictureSize(path: string): Promise<[width: number, height: number]> {
@@ -60,7 +60,7 @@ test("fovea explain writes an overlay and the values of every map, and all of th
     photo,
     ...network,
     "--taps",
-    "layer3.2.*",
+    "layer3.0.*",
     "--to",
     to,
     "--json",
@@ -75,7 +75,7 @@ test("fovea explain writes an overlay and the values of every map, and all of th
     ["spatial", [1, 8, 8]],
   ]);
   const files = first.maps.flatMap(({ picture, values }) => [picture, values]);
-  expect(files).toContain("layer3.2.se.spatial.attention.png");
+  expect(files).toContain("layer3.0.se.spatial.attention.png");
   expect((await readdir(first.folder)).sort()).toEqual([...files, first.gallery].sort());
   expect(await pictureSize(join(first.folder, first.maps[0]!.picture))).toEqual([480, 160]);
   expect(await pictureSize(join(first.folder, first.maps[1]!.picture))).toEqual([224, 224]);
@@ -130,7 +130,7 @@ test("a broken image is named, the others are explained", async () => {
   );
   expect(code).toBe(1);
   expect(log).toContain(`fovea: ${broken}`);
-  expect(out).toMatch(/layer3\.2\.output, \d +spatial +\[8, 8\] +\S+layer3\.2\.output\.png/);
+  expect(out).toMatch(/layer3\.0\.output, \d +spatial +\[8, 8\] +\S+layer3\.0\.output\.png/);
   expect(await readdir(to)).toEqual(["a_photo"]);
 });
 

@@ -14,7 +14,8 @@ import { traceCall, trialsOf, typesOf, valuesOf } from "../attention/trial.js";
 async function exampleMaps(type: ReturnType<typeof mechanismClasses>[number], example: number) {
   const found: { map: ExplainedMap; traced: TracedMap; sizes: Readonly<Record<string, number>> }[] = [];
   for (const trial of trialsOf(type, example)) {
-    const sizes = { ...trial.sizes, batch: 1 };
+    // One that mixes the samples of a batch has examples of that batch alone.
+    const sizes = trial.signature.concreteBatch ? trial.sizes : { ...trial.sizes, batch: 1 };
     let traced: TracedMap[] = [];
     const graph = traceCall(trial, typesOf(trial, sizes), {
       after: (outputs) => {
@@ -58,8 +59,12 @@ describe.each(mechanismClasses().map((type) => [type.about.id, type] as const))(
         if (kind === "spatial" && shape.includes("height") && shape.includes("width")) {
           expect(whole, what).toMatchObject({ heat: { shape: [sizes.height, sizes.width] } });
         }
-        if (kind === "tokens" && shape.some((size) => isGrid.test(String(size)))) {
+        if (kind === "tokens" && isGrid.test(String(shape.at(-2)))) {
           expect(map.layout.queries, what).toBeDefined();
+          expect(whole, what).toMatchObject({ overImage: true });
+        }
+        if (kind === "tokens" && isGrid.test(String(shape.at(-1)))) {
+          expect(map.layout.keys, what).toBeDefined();
           expect(whole, what).toMatchObject({ overImage: true });
         }
         const { keys } = map.layout;

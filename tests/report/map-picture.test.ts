@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Canvas } from "../../src/report/canvas.js";
 import { colormap } from "../../src/report/colormap.js";
+import { heatShader } from "../../src/report/image.js";
 import { mapGallery } from "../../src/report/map-gallery.js";
 import { mapPicture } from "../../src/report/map-picture.js";
 import type { HeatView, MapView } from "../../src/report/map-view.js";
@@ -54,8 +55,21 @@ describe("picture of a map", () => {
     expectColor(pixel(canvas, 0, 0), [127.5, 127.5, 127.5]);
     expectColor(pixel(canvas, 120, 80), blended(colormap("rdbu")(0.375), 0.9 * 0.25));
     expectColor(pixel(canvas, 239, 80), blended(colormap("rdbu")(1), 0.9));
+    // A single pixel that counts far more than all others does not make them pale.
+    const values = Array<number>(200).fill(-1).with(199, 1000);
+    expectColor(
+      pixel(mapPicture(grey, heatView(values, [1, 200], signed)), 0, 0),
+      blended(colormap("rdbu")(0), 0.9),
+    );
     const nothing = mapPicture(grey, heatView([0, 0], [1, 2], signed));
     expectColor(pixel(nothing, 0, 0), [127.5, 127.5, 127.5]);
+  });
+
+  it("takes the range of a signed map from its own values where none is given", () => {
+    const heat = { data: Float32Array.of(-1, 4), shape: [1, 2] };
+    const shade = heatShader(heat, { map: "rdbu", signed: true, opacity: [0, 1] })(2, 1);
+    expect(shade(0, 0)).toEqual([...colormap("rdbu")(0.375), 0.25]);
+    expect(shade(1, 0)).toEqual([...colormap("rdbu")(1), 1]);
   });
 
   it("draws what does not lie in the image cell by cell", () => {

@@ -10,6 +10,7 @@ import { expandBatch } from "../../ops/expand-batch.js";
 import { swapLast } from "../../ops/matmul.js";
 import { reshape, slice, stack } from "../../ops/shape.js";
 import { mechanism, type Options } from "../mechanism.js";
+import { detrCheckpoint } from "./detr-checkpoint.js";
 import { DetrBoxHead, DetrTransformer } from "./detr-layers.js";
 import { detrMacs, detrMaps, detrOptions, detrParameters, predictedLayers } from "./detr-options.js";
 import { PositionalEncoding } from "./positional-encoding.js";
@@ -142,6 +143,7 @@ export class Detr extends mechanism({
       sizes: { batch: 2, height: 2, width: 2 },
     },
   ],
+  checkpoints: { "facebookresearch/detr": detrCheckpoint },
 }) {
   readonly inputProj: Conv2d;
   readonly positionEncoding: PositionalEncoding;

@@ -1,8 +1,8 @@
 import { modelMaps } from "../../attention/model-maps.js";
-import type { HostTensor } from "../../base/dtype.js";
 import { type ImageDataset, selectImages } from "../../data/dataset.js";
 import { Loader } from "../../data/loader.js";
 import { type Classifier, gradCam } from "../../explain/grad-cam.js";
+import { rowOf, softmax } from "../../explain/scores.js";
 import { type AttentionRow, attentionPicture } from "../../report/attention-picture.js";
 import { encodePng } from "../../report/png.js";
 import { formatPercent } from "../../report/units.js";
@@ -64,7 +64,7 @@ export async function attentionGallery(
   });
   const pixels = await Promise.all(indices.map((index) => dataset.pixels(index)));
   const rows = indices.map((index, row): AttentionRow => {
-    const scores = softmaxRow(logits, row);
+    const scores = softmax(rowOf(logits, row));
     const prediction = options.predictions[index]!;
     return {
       image: {
@@ -81,17 +81,4 @@ export async function attentionGallery(
   const accuracy = formatPercent(accuracyOf(dataset, options.predictions));
   const subtitle = `${dataset.name}: ${accuracy} of ${dataset.length} images right`;
   return encodePng(attentionPicture(rows, { title: options.title, subtitle }));
-}
-
-function rowOf({ data, shape }: HostTensor, row: number): Float32Array {
-  const size = shape.slice(1).reduce((product, length) => product * length, 1);
-  return (data as Float32Array).slice(row * size, (row + 1) * size);
-}
-
-function softmaxRow(logits: HostTensor, row: number): Float32Array {
-  const values = rowOf(logits, row);
-  const highest = Math.max(...values);
-  const weights = values.map((value) => Math.exp(value - highest));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return weights.map((weight) => weight / total);
 }

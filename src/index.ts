@@ -7,6 +7,14 @@ import { provideRuntime } from "./runtime/provider.js";
 
 provideRuntime(nodeRuntime);
 
+export { type Cifar, loadCifar10, loadCifar100 } from "./data/node-cifar.js";
+export {
+  type ImageFolder,
+  type ImageFolderOptions,
+  loadImageFolder,
+  type TrainingCrop,
+} from "./data/node-image-folder.js";
+export { type LoadedImage, loadImage } from "./data/node-load-image.js";
 export { loadMnist, type Mnist } from "./data/node-mnist.js";
 export * from "./public.js";
 export { nodeRuntime } from "./runtime/node.js";

@@ -9,6 +9,8 @@ export * from "./formats/index.js";
 export {
   batch,
   type Graph,
+  type HostFunction,
+  hostCall,
   type InputType,
   initialize,
   type Model,

@@ -17,5 +17,6 @@ export {
   readPreprocessing,
 } from "./preprocessing.js";
 export { type RandomErasingOptions, randomErasing } from "./random-erasing.js";
+export { readableImages } from "./readable.js";
 export { type Split, type SplitOptions, splitDataset } from "./split.js";
 export { computeNormalization, type StatisticsOptions } from "./statistics.js";

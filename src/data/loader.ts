@@ -3,10 +3,11 @@ import { elementCount } from "../base/dtype.js";
 import { DataError } from "../base/errors.js";
 import type { RandomKey } from "../base/random.js";
 import { type Augmentation, composeAugmentations } from "./augment.js";
-import { BrokenImageError, type ImageDataset, type ImageShape } from "./dataset.js";
+import type { ImageDataset, ImageShape } from "./dataset.js";
 import { type BatchMix, oneMixOf } from "./mix.js";
 import { normalizationTables, normalizePixels } from "./normalization.js";
 import { SampleOrder } from "./order.js";
+import { readAhead, unlessBroken } from "./read-ahead.js";
 
 /** Images and labels of one step, in arrays of their own that may be transferred. All images have the data set's `imageShape`. */
 export interface Batch {
@@ -154,26 +155,16 @@ export class Loader {
    */
   async *sequential(batchSize: number = this.batchSize): AsyncGenerator<Batch, void, undefined> {
     checkInteger("loader", "batchSize", batchSize, { min: 1 });
-    const { dataset } = this;
-    const { length } = dataset;
-    const begun: (Uint8Array | Promise<Uint8Array>)[] = [];
-    let next = 0;
+    const { length } = this.dataset;
     let batch = this.#allocate(Math.min(batchSize, length));
     let filled = 0;
     let read = 0;
-    for (let index = 0; index < length; index++) {
-      for (; next < Math.min(length, index + 2 * batchSize); next++) {
-        const pixels = dataset.pixels(next);
-        // Handled where its image is reached.
-        if (!(pixels instanceof Uint8Array)) pixels.catch(() => {});
-        begun.push(pixels);
-      }
-      const started = begun.shift()!;
-      const pixels = started instanceof Uint8Array ? started : await this.#unlessBroken(started);
-      if (!pixels) continue;
-      this.#place(batch, filled++, index);
+    const all = Uint32Array.from({ length }, (_, index) => index);
+    for await (const { index, pixels } of readAhead(this.dataset, all, 2 * batchSize)) {
+      this.#place(batch, filled, index);
       this.#checkSize(pixels, index);
-      normalizePixels(pixels, this.#image(batch, filled - 1), this.#tables);
+      normalizePixels(pixels, this.#image(batch, filled), this.#tables);
+      filled++;
       read++;
       if (filled < batch.y.length) continue;
       yield batch;
@@ -216,7 +207,7 @@ export class Loader {
       this.#writeTraining(sample, index, pixels);
       return undefined;
     }
-    return this.#unlessBroken(pixels).then((decoded) => {
+    return unlessBroken(dataset, pixels).then((decoded) => {
       if (decoded) return this.#writeTraining(sample, index, decoded);
       if (skipped + 1 === dataset.length) throw this.#nothingReadable();
       return this.#readTraining(sample, (index + 1) % dataset.length, skipped + 1);
@@ -234,16 +225,6 @@ export class Loader {
     for (let j = 0; j < pixels.length; j++) scratch[j] = pixels[j]! / 255;
     this.#augmentation.apply(scratch, target, this.dataset.imageShape, key);
     this.#normalize(target);
-  }
-
-  /** The pixels; undefined for a broken image that is to be skipped. */
-  async #unlessBroken(pixels: Promise<Uint8Array>): Promise<Uint8Array | undefined> {
-    try {
-      return await pixels;
-    } catch (error) {
-      if (error instanceof BrokenImageError && this.dataset.onError === "skip") return undefined;
-      throw error;
-    }
   }
 
   #checkSize(pixels: Uint8Array, index: number): void {

@@ -49,7 +49,9 @@ export async function openImage(
   if (!imageFormat(bytes)) {
     throw new BrokenImageError(`${source}: no JPEG, PNG, WebP or AVIF image (${bytes.length} bytes)`);
   }
-  const { autoOrient } = await decoding(source, () => sharp(bytes, { limitInputPixels: false }).metadata());
+  const { autoOrient } = await decoding(source, () =>
+    sharp(bytes, { limitInputPixels: false, failOn: "error" }).metadata(),
+  );
   const size: ImageSize = [autoOrient.height, autoOrient.width];
   if (size[0] * size[1] > limits.maxPixels) {
     throw new BrokenImageError(

@@ -1,8 +1,9 @@
 import { checkInteger } from "../base/check.js";
 import { DataError } from "../base/errors.js";
 import { permutation } from "../base/random.js";
-import { BrokenImageError, type ImageDataset } from "./dataset.js";
+import type { ImageDataset } from "./dataset.js";
 import type { Normalization } from "./normalization.js";
+import { readAhead } from "./read-ahead.js";
 
 /** Of which images statistics are taken. */
 export interface StatisticsOptions {
@@ -34,22 +35,7 @@ export async function computeNormalization(
   const channels = dataset.imageShape[0];
   // Counts of the 256 values are exact, whatever the number of images.
   const counts = Array.from({ length: channels }, () => new Float64Array(256));
-  const begun: (Uint8Array | Promise<Uint8Array>)[] = [];
-  let next = 0;
-  for (let i = 0; i < chosen.length; i++) {
-    for (; next < Math.min(chosen.length, i + ahead); next++) {
-      const pixels = dataset.pixels(chosen[next]!);
-      // Handled in its turn.
-      if (!(pixels instanceof Uint8Array)) pixels.catch(() => {});
-      begun.push(pixels);
-    }
-    let pixels: Uint8Array;
-    try {
-      pixels = await begun.shift()!;
-    } catch (error) {
-      if (error instanceof BrokenImageError && dataset.onError === "skip") continue;
-      throw error;
-    }
+  for await (const { pixels } of readAhead(dataset, chosen, ahead)) {
     const plane = pixels.length / channels;
     counts.forEach((count, channel) => {
       for (let j = channel * plane; j < (channel + 1) * plane; j++) count[pixels[j]!]!++;

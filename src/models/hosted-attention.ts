@@ -10,13 +10,16 @@ import type { Layer } from "../nn/sequential.js";
 /** Makes the attention of a block from the number of channels that it sees. */
 export type AttentionFactory = (channels: number) => Layer;
 
+/** Options that mechanisms have in a network where they are not given, by id, from the number of channels. */
+export type UsualOptions = Readonly<Record<string, (channels: number) => Readonly<Record<string, unknown>>>>;
+
 /**
  * What makes the mechanism that a word names (`se`, `se:reduction=8`) for the blocks of a network; none for "none". A mechanism that can
  * put out another number of channels is told to keep it.
  * @throws OptionError for an unknown mechanism; the factory throws it for options that the mechanism refuses, and for a mechanism that does
  *   not make one feature map [N, C, H, W] of another with as many channels
  */
-export function attentionFactory(text: string): AttentionFactory | undefined {
+export function attentionFactory(text: string, usual: UsualOptions = {}): AttentionFactory | undefined {
   if (text === "none") return undefined;
   const { id, options } = readMechanism(text);
   const type = mechanismClass(id);
@@ -24,7 +27,7 @@ export function attentionFactory(text: string): AttentionFactory | undefined {
   const widens = describeOptions(about.options).some(({ name }) => name === "outChannels");
   return (channels) => {
     const kept = { ...channelOptions(about, channels), ...(widens ? { outChannels: channels } : {}) };
-    return requireLayer(id, new type({ ...kept, ...options } as never));
+    return requireLayer(id, new type({ ...kept, ...usual[id]?.(channels), ...options } as never));
   };
 }
 

@@ -1,9 +1,10 @@
 import * as z from "zod/mini";
 import type { MechanismId } from "../attention/catalogue.js";
 import { optionProblem } from "../attention/option-problem.js";
-import { size } from "../attention/options.js";
+import { positive, size } from "../attention/options.js";
 import { OptionError } from "../base/errors.js";
 import type { ImageModel, ImageTask } from "./image-model.js";
+import { type Upsampling, upsamplings } from "./u-net.js";
 
 /** A mechanism of the catalogue, by its id and with options of its own (`se:reduction=8`) or without; or "none". */
 export type HostedMechanism = MechanismId | `${MechanismId}:${string}` | "none";
@@ -14,6 +15,10 @@ const rules = {
   inChannels: size,
   attention: z.string(),
   imageSize: z.union([size, z.tuple([size, size])]),
+  widthMultiplier: positive,
+  baseChannels: size,
+  depth: size,
+  upsampling: z.enum(upsamplings),
 };
 
 /** Options of the networks. Which of them a network takes, and its defaults, stand in `info(name).defaults`. */
@@ -26,6 +31,14 @@ export interface ModelOptions {
   readonly attention?: HostedMechanism;
   /** Height and width of the image, where the parameters depend on them. */
   readonly imageSize?: number | readonly [height: number, width: number];
+  /** Scales the channels of every layer of a MobileNet. */
+  readonly widthMultiplier?: number;
+  /** Channels of the first level of a U-Net, which double from level to level. */
+  readonly baseChannels?: number;
+  /** How many times a U-Net halves the image. */
+  readonly depth?: number;
+  /** How a U-Net doubles its feature maps. */
+  readonly upsampling?: Upsampling;
 }
 
 type AllOptions = Required<ModelOptions>;

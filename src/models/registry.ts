@@ -2,11 +2,18 @@ import { OptionError } from "../base/errors.js";
 import { matchesPattern } from "../base/pattern.js";
 import { didYouMean } from "../base/suggestion.js";
 import type { ImageModel } from "./image-model.js";
+import { mobileNetworks } from "./mobile-networks.js";
 import { type ModelOptions, type Network, networkOptions } from "./network.js";
 import { residualNetworks } from "./residual-networks.js";
+import { segmentationNetworks } from "./segmentation-networks.js";
 import { visionTransformers } from "./vision-transformers.js";
 
-const networks = { ...residualNetworks, ...visionTransformers } satisfies Record<string, Network>;
+const networks = {
+  ...residualNetworks,
+  ...mobileNetworks,
+  ...visionTransformers,
+  ...segmentationNetworks,
+} satisfies Record<string, Network>;
 
 /** Names of the networks. */
 export type ModelName = keyof typeof networks;
@@ -33,10 +40,14 @@ export function list(query: ModelQuery = {}): ModelInfo[] {
     );
 }
 
-/** What is known about a network. @throws OptionError for an unknown name, which suggests near ones */
+/**
+ * What is known about a network; a name may be written with hyphens, underscores or neither.
+ * @throws OptionError for an unknown name, which suggests near ones
+ */
 export function info(name: string): ModelInfo {
-  const { description, task, paper, imageSize, defaults } = find(name);
-  return { name, description, task, paper, imageSize, defaults };
+  const known = find(name);
+  const { description, task, paper, imageSize, defaults } = networks[known];
+  return { name: known, description, task, paper, imageSize, defaults };
 }
 
 /**
@@ -44,11 +55,18 @@ export function info(name: string): ModelInfo {
  * @throws OptionError for an unknown name, an option that the network does not take, a refused value, or a mechanism that does not fit
  */
 export function create(name: ModelName | (string & {}), options: ModelOptions = {}): ImageModel {
-  const found = find(name);
-  return found.build(networkOptions(name, found, options));
+  const known = find(name);
+  const found: Network = networks[known];
+  return found.build(networkOptions(known, found, options));
 }
 
-function find(name: string): Network {
-  if (Object.hasOwn(networks, name)) return networks[name as ModelName];
-  throw new OptionError(`no model "${name}"; ${didYouMean(name, Object.keys(networks))}`);
+function find(name: string): ModelName {
+  const names = Object.keys(networks) as ModelName[];
+  const known = names.find((candidate) => unseparated(candidate) === unseparated(name));
+  if (known !== undefined) return known;
+  throw new OptionError(`no model "${name}"; ${didYouMean(name, names)}`);
+}
+
+function unseparated(name: string): string {
+  return name.replaceAll(/[-_]/g, "");
 }

@@ -1,5 +1,3 @@
-import { ShapeError } from "../base/errors.js";
-import { formatShape, sameShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { BatchNorm } from "../nn/batch-norm.js";
 import { Conv2d } from "../nn/conv.js";
@@ -7,6 +5,7 @@ import { Module } from "../nn/module.js";
 import type { Layer } from "../nn/sequential.js";
 import { relu } from "../ops/activation.js";
 import { add } from "../ops/arithmetic.js";
+import { attend } from "./attend.js";
 import type { AttentionFactory } from "./hosted-attention.js";
 import { type ShortcutKind, shortcut } from "./shortcut.js";
 
@@ -41,12 +40,7 @@ export abstract class ResidualBlock extends Module {
    * @throws ShapeError for attention that does not keep the shape
    */
   forward(x: Tensor): Tensor {
-    const residual = this.residual(x);
-    const attended = this.se?.forward(residual) ?? residual;
-    if (!sameShape(attended.shape, residual.shape)) {
-      const change = `${formatShape(residual.shape)} to ${formatShape(attended.shape)}`;
-      throw new ShapeError(`attention in a block must keep the shape, found ${change}`);
-    }
+    const attended = attend(this.se, this.residual(x));
     return this.tap("output", relu(add(attended, this.downsample?.forward(x) ?? x)));
   }
 }

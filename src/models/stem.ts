@@ -1,17 +1,8 @@
-import type { Tensor } from "../graph/tensor.js";
+import { Activation } from "../nn/activation.js";
 import { BatchNorm } from "../nn/batch-norm.js";
 import { Conv2d } from "../nn/conv.js";
-import { Module } from "../nn/module.js";
 import { type Layer, Sequential } from "../nn/sequential.js";
 import { relu } from "../ops/activation.js";
-
-/** Rectifier as a layer of a sequence. */
-class ReLU extends Module {
-  /** @param x of any shape  @returns the same shape */
-  forward(x: Tensor): Tensor {
-    return relu(x);
-  }
-}
 
 /** The first convolution of a residual network, before normalization and ReLU. */
 export interface Stem {
@@ -55,10 +46,10 @@ export const stems = {
     conv: new Sequential(
       convolution(inChannels, stemWidth, 2),
       new BatchNorm({ channels: stemWidth }),
-      new ReLU(),
+      new Activation(relu),
       convolution(stemWidth, stemWidth),
       new BatchNorm({ channels: stemWidth }),
-      new ReLU(),
+      new Activation(relu),
       convolution(stemWidth, 2 * stemWidth),
     ),
     channels: 2 * stemWidth,

@@ -59,6 +59,21 @@ export class ConfusionMatrix {
     return this.count(label, label) / this.#sum((index) => this.count(label, index));
   }
 
+  /** Intersection over union of a class's samples and those predicted to be of it; not a number where there are neither. */
+  iou(label: number): number {
+    const found = this.count(label, label);
+    const labelled = this.#sum((index) => this.count(label, index));
+    return found / (labelled + this.#sum((index) => this.count(index, label)) - found);
+  }
+
+  /** Mean intersection over union of the classes that occur; not a number without samples. */
+  get meanIou(): number {
+    const known = Array.from({ length: this.classes }, (_, label) => this.iou(label)).filter(
+      (value) => !Number.isNaN(value),
+    );
+    return known.reduce((total, value) => total + value, 0) / known.length;
+  }
+
   /** The counts, a row per true class. */
   rows(): number[][] {
     return Array.from({ length: this.classes }, (_, label) =>

@@ -22,6 +22,8 @@ export {
   binaryCrossEntropy,
   type CrossEntropyOptions,
   crossEntropy,
+  type DiceLossOptions,
+  diceLoss,
   type Loss,
   meanSquaredError,
 } from "./losses.js";

@@ -7,7 +7,7 @@ import type { Tensor } from "../graph/tensor.js";
 import { softplus } from "../ops/activation.js";
 import { add, div, mul, neg, square, sub } from "../ops/arithmetic.js";
 import { cast, equal } from "../ops/compare.js";
-import { logSoftmax } from "../ops/normalize.js";
+import { logSoftmax, softmax } from "../ops/normalize.js";
 import { mean, sum } from "../ops/reduce.js";
 import { reshape } from "../ops/shape.js";
 
@@ -39,10 +39,8 @@ export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntro
   if (labelSmoothing >= 1) {
     throw new OptionError(`crossEntropy: labelSmoothing is ${labelSmoothing}; it must be below 1`);
   }
-  const shares = labels.dtype === "float32" && labels.rank === logits.rank;
-  const indicator = shares
-    ? classShares("crossEntropy", labels, logits)
-    : classIndicator("crossEntropy", logits, labels);
+  const shares = areShares(labels, logits);
+  const indicator = targetShares("crossEntropy", logits, labels);
   const classes = logits.size(1);
   const logProbabilities = logSoftmax(logits, { axis: 1 });
   const perLabel = (values: Tensor) => sum(values, { axes: [1], keepDims: false });
@@ -93,6 +91,38 @@ export function binaryCrossEntropy(
   return mean(add(mul(positive, weights), negative), { keepDims: false });
 }
 
+/** Options of the Dice loss. */
+export interface DiceLossOptions {
+  /** Added to both sides of each quotient, so that a class that nobody has and nobody sees is no error; 1 by default. */
+  readonly smoothing?: number;
+}
+
+/**
+ * 1 - Dice coefficient, the mean over the classes: with probabilities p = softmax(logits), targets t and smoothing s it is
+ * 1 - (2 sum p t + s) / (sum p + sum t + s), the sums over all pixels of the batch. Rare classes weigh as much as frequent ones.
+ * Milletari, Navab, Ahmadi: V-Net, 3DV 2016, arXiv:1606.04797, section 3, with plain sums instead of those of squares.
+ * @param logits [N, C] or [N, C, ...], at least two classes
+ * @param labels int64 [N] or [N, ...]; or the classes' shares, float32, shaped like the logits
+ * @returns a scalar
+ * @throws ShapeError, OptionError
+ */
+export function diceLoss(logits: Tensor, labels: Tensor, { smoothing = 1 }: DiceLossOptions = {}): Tensor {
+  checkNumber("diceLoss", "smoothing", smoothing, { min: 0 });
+  const targets = targetShares("diceLoss", logits, labels);
+  if (logits.size(1) < 2) {
+    throw new ShapeError(
+      `diceLoss: logits must have two classes or more, found ${formatShape(logits.shape)}`,
+    );
+  }
+  const probabilities = softmax(logits, { axis: 1 });
+  const axes = logits.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
+  const perClass = (values: Tensor) => sum(values, { axes });
+  const common = perClass(mul(probabilities, targets));
+  const both = add(perClass(probabilities), perClass(targets));
+  const dice = div(add(mul(common, 2), smoothing), add(both, smoothing));
+  return sub(1, mean(dice, { keepDims: false }));
+}
+
 /**
  * Mean of the squared differences.
  * @param output any shape
@@ -103,6 +133,17 @@ export function binaryCrossEntropy(
 export function meanSquaredError(output: Tensor, targets: Tensor): Tensor {
   requireSameShape("meanSquaredError", output, targets);
   return mean(square(sub(output, targets)), { keepDims: false });
+}
+
+function areShares(labels: Tensor, logits: Tensor): boolean {
+  return labels.dtype === "float32" && labels.rank === logits.rank;
+}
+
+/** Shares of the classes from labels or from shares, shaped like the logits [N, C, ...]. @throws ShapeError */
+function targetShares(where: string, logits: Tensor, labels: Tensor): Tensor {
+  return areShares(labels, logits)
+    ? classShares(where, labels, logits)
+    : classIndicator(where, logits, labels);
 }
 
 /** Shares of the classes, shaped like the logits [N, C, ...]. @throws ShapeError */

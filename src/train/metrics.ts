@@ -1,8 +1,8 @@
 import { checkInteger } from "../base/check.js";
 import type { Tensor } from "../graph/tensor.js";
-import { add, mul } from "../ops/arithmetic.js";
+import { add, div, maximum, mul, sub } from "../ops/arithmetic.js";
 import { cast, equal, greater, greaterOrEqual, not, where } from "../ops/compare.js";
-import { sum } from "../ops/reduce.js";
+import { argMax, sum } from "../ops/reduce.js";
 import { reshape } from "../ops/shape.js";
 import { classIndicator, classIndices } from "./losses.js";
 
@@ -38,4 +38,24 @@ export function topKCorrect(logits: Tensor, labels: Tensor, k: number): Tensor {
   // A label that is no class has no score.
   const known = sum(indicator, { axes: [1] });
   return sum(mul(known, float(greater(k, rank))), { keepDims: false });
+}
+
+/**
+ * Mean intersection over union of the classes that occur in an image's labels or predictions, summed over the images. For that of a whole
+ * data set see `ConfusionMatrix`.
+ * @param logits [N, C, ...]
+ * @param labels int64 [N, ...]
+ * @returns a scalar
+ */
+export function meanIou(logits: Tensor, labels: Tensor): Tensor {
+  const expected = classIndicator("meanIou", logits, labels); // [N, C, ...]
+  const float = (x: Tensor) => cast(x, { to: "float32" });
+  const predicted = float(equal(argMax(logits, { axis: 1 }), classIndices(logits)));
+  const pixels = logits.shape.map((_, axis) => axis).slice(2);
+  const count = (x: Tensor) => (pixels.length === 0 ? x : sum(x, { axes: pixels })); // [N, C, 1 ...]
+  const common = count(mul(expected, predicted));
+  const either = sub(add(count(expected), count(predicted)), common);
+  const perImage = (x: Tensor) => sum(x, { axes: [1] });
+  const shares = perImage(div(common, maximum(either, 1)));
+  return sum(div(shares, perImage(float(greater(either, 0)))), { keepDims: false });
 }

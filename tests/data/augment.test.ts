@@ -7,6 +7,7 @@ import {
   randomHorizontalFlip,
   randomRotation,
   randomShift,
+  randomVerticalFlip,
 } from "../../src/data/augment.js";
 import type { ImageShape } from "../../src/data/dataset.js";
 
@@ -54,6 +55,7 @@ const all: Augmentation[] = [
   randomShift({ pixels: 2 }),
   randomCrop({ padding: 2, mode: "reflect" }),
   randomHorizontalFlip(),
+  randomVerticalFlip(),
   randomRotation({ degrees: 30 }),
   composeAugmentations([randomRotation({ degrees: 10 }), randomShift({ pixels: 1 }), randomHorizontalFlip()]),
 ];
@@ -127,6 +129,15 @@ describe("randomHorizontalFlip", () => {
     let count = 0;
     for (let step = 0; step < 2000; step++) if (apply(rare, step)[0] === flipped[0]) count++;
     expect(Math.abs(count - 200)).toBeLessThan(4 * Math.sqrt(2000 * 0.1 * 0.9));
+  });
+});
+
+describe("randomVerticalFlip", () => {
+  it("mirrors top to bottom with its probability", () => {
+    const flipped = Float32Array.from(image, (_, i) => image[i - (i % 20) + 15 - (i % 20) + 2 * (i % 5)]!);
+    expectExactly(randomVerticalFlip(), [image, flipped]);
+    expectExactly(randomVerticalFlip({ probability: 0 }), [image]);
+    expectExactly(randomVerticalFlip({ probability: 1 }), [flipped]);
   });
 });
 

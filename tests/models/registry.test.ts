@@ -8,6 +8,7 @@ import { modelParts, namedVariables, trace } from "../../src/graph/model.js";
 import { batch } from "../../src/graph/size.js";
 import type { ModelOptions } from "../../src/models/network.js";
 import * as models from "../../src/models/registry.js";
+import { residualNetworks } from "../../src/models/residual-networks.js";
 
 /** The module at a path of a network. */
 function at(name: models.ModelName, attention: string, path: string): unknown {
@@ -70,19 +71,15 @@ describe("models.create", () => {
     const size = sizeFor(info);
     const model = models.create(name, { numClasses: 7, inChannels: 2 });
     const graph = trace(model, { shape: [batch, 2, size, size] });
-    expect([...graph.outputs.values()].map(({ shape }) => shape)).toEqual([[batch, 7]]);
+    const places = info.task === "segmentation" ? [size, size] : [];
+    expect([...graph.outputs.values()].map(({ shape }) => shape)).toEqual([[batch, 7, ...places]]);
     for (const tap of [...Object.values(model.features), model.lastFeatures]) {
       expect(graph.taps.get(tap)?.shape[0], tap).toBe(batch);
     }
     expect(() => trace(model, { shape: [2, 2, size, size] }, { training: true })).not.toThrow();
   });
 
-  it.each(
-    models
-      .list()
-      .filter(({ defaults }) => "attention" in defaults)
-      .map(({ name }) => name),
-  )("%s hosts a mechanism in every block, or none", (name) => {
+  it.each(Object.keys(residualNetworks))("%s hosts a mechanism in every block, or none", (name) => {
     const blocksWith = (attention: "coord" | "none") => {
       const paths = [...namedVariables(models.create(name, { attention })).keys()];
       return new Set(paths.filter((path) => path.includes(".se.")).map((path) => path.split(".se.")[0]));

@@ -9,7 +9,13 @@ import { batch } from "../../src/graph/size.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { gradients } from "../../src/ops/gradients.js";
 import { run } from "../../src/runtime/run.js";
-import { binaryCrossEntropy, crossEntropy, type Loss, meanSquaredError } from "../../src/train/losses.js";
+import {
+  binaryCrossEntropy,
+  type CrossEntropyOptions,
+  crossEntropy,
+  type Loss,
+  meanSquaredError,
+} from "../../src/train/losses.js";
 import { floats, labels } from "./helpers.js";
 
 const file = readSafetensors(
@@ -82,6 +88,39 @@ describe("losses against PyTorch", () => {
   });
 });
 
+/** Values and gradients of `torch.nn.functional.cross_entropy` of probabilities. */
+describe("cross-entropy of the classes' shares against PyTorch", () => {
+  const x = floats([2, 3], [0.5, -1, 2, 1, 0, -0.5]);
+  const shares = floats([2, 3], [0.2, 0.3, 0.5, 0, 0.75, 0.25]);
+  it.each<[string, CrossEntropyOptions, number, number[]]>([
+    ["plain", {}, 1.515340209, [-0.0123548, -0.1304437, 0.1427985, 0.3142658, -0.2593881, -0.0548778]],
+    [
+      "smoothed",
+      { labelSmoothing: 0.1 },
+      1.5157567263,
+      [-0.0190215, -0.1321104, 0.1511319, 0.2975992, -0.2385547, -0.0590445],
+    ],
+    [
+      "smoothed and weighted",
+      { labelSmoothing: 0.1, classWeights: [1, 2, 0.5] },
+      2.3699624538,
+      [-0.0136167, -0.2825711, 0.2961877, 0.4796115, -0.5257628, 0.0461513],
+    ],
+  ])("%s", async (_, options, value, gradient) => {
+    const found = await evaluated((a, b) => crossEntropy(a, b, options), x, shares);
+    expectClose([found.value], [value]);
+    expectClose(found.gradient, gradient);
+  });
+
+  it("is that of labels where each image has one class", async () => {
+    const oneHot = floats([2, 3], [0, 0, 1, 1, 0, 0]);
+    const soft = await evaluated((a, b) => crossEntropy(a, b, { labelSmoothing: 0.2 }), x, oneHot);
+    const hard = await evaluated((a, b) => crossEntropy(a, b, { labelSmoothing: 0.2 }), x, labels([2, 0]));
+    expectClose([soft.value], [hard.value]);
+    expectClose(soft.gradient, hard.gradient);
+  });
+});
+
 describe("losses", () => {
   it("smoothing without weights is smoothing with equal weights", async () => {
     const [x, y] = [stored("crossEntropy.input.0"), stored("crossEntropy.input.1")];
@@ -115,6 +154,10 @@ describe("losses", () => {
       /labels \[N, \.\.\.\], found \[4, 3\] and \[3\]/,
     ],
     [() => crossEntropy(logits, input("labels", [4])), /crossEntropy: labels must be int64, found float32/],
+    [
+      () => crossEntropy(logits, input("shares", [4, 2])),
+      /shares of the classes alike, found \[4, 3\] and \[4, 2\]/,
+    ],
     [() => crossEntropy(input("x", [4]), classes), /logits must be \[N, C/],
     [
       () => meanSquaredError(logits, input("y", [4])),

@@ -13,6 +13,20 @@ export const relu: Op<Unary> = defineOp("relu", {
   samples: [{ inputs: [[2, 3, 4]], domain: { awayFrom: [0] } }],
 });
 
+/** min(max(x, 0), 6); gradient 0 at and outside of 0 and 6. ONNX Clip-13. */
+export const relu6: Op<Unary> = defineOp("relu6", {
+  type: floatLike,
+  onnx: (emit, [x], { inputs: [{ dtype }] }) => {
+    const bound = (value: number) => emit.constant({ dtype, shape: [], data: Float32Array.of(value) });
+    return emit.node("Clip", [x!, bound(0), bound(6)]);
+  },
+  // y (6 - y) is positive between the bounds only.
+  gradient: ({ output: y, cotangent: dy }) => [() => mul(dy, isPositive(mul(y, sub(6, y))))],
+  elementwise: true,
+  macs: 0,
+  samples: [{ inputs: [[2, 3, 4]], domain: { awayFrom: [0, 6] } }],
+});
+
 /** Logistic sigmoid 1 / (1 + e^-x). ONNX Sigmoid-13. */
 export const sigmoid: Op<Unary> = defineOp("sigmoid", {
   type: floatLike,

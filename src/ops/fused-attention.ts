@@ -16,7 +16,7 @@ function weights([query, key]: Readonly<Attention>, scale: number): Tensor {
 
 /**
  * softmax(scale * query key^T) value in one operator: [B, L, D], [B, S, D], [B, S, E] -> [B, L, E]. ONNX Runtime's MultiHeadAttention
- * with one head, which holds no [L, S] where it has its blocked kernel; the operators that it stands for in a portable model.
+ * with one head in a session of the CPU, where it holds no [L, S]; elsewhere the operators that it stands for.
  * The scale is not 0, which to ONNX Runtime means D^-1/2.
  */
 export const fusedAttention: Op<Attention, { scale: number }> = defineOp("fusedAttention", {
@@ -35,7 +35,7 @@ export const fusedAttention: Op<Attention, { scale: number }> = defineOp("fusedA
     return { shape: [batch!, length!, value.shape[2]!], dtype: "float32" };
   },
   onnx: (emit, [query, key, value], { attributes: { scale } }) => {
-    if (emit.target.kind !== "portable") {
+    if (emit.target.kind === "cpu") {
       const attributes = { num_heads: { int: 1 }, scale: { float: scale } };
       return emit.node("MultiHeadAttention", [query!, key!, value!], attributes, "com.microsoft");
     }

@@ -253,6 +253,13 @@ describe("a map", () => {
     expect(operatorsOf((q, k, v) => ({ y: matmul(weights(q, k), v) }))).toContain("MultiHeadAttention");
   });
 
+  it.each(["portable", "webgpu"] as const)("is left to standard operators on %s", (kind) => {
+    const [x] = leavesOf([ramp([2, 150, 4], 0)]) as [Tensor];
+    const y = matmul(weights(x, x), x);
+    expect(lower([y], { kind, opset: 19 })).toEqual([y]);
+    expect(lower([y], cpu)).not.toEqual([y]);
+  });
+
   it("that something else reads is made", () => {
     const operators = operatorsOf((q, k, v) => {
       const map = weights(q, k);

@@ -26,6 +26,7 @@ import {
   oneHot,
   reciprocal,
   relu,
+  relu6,
   softmax,
   softplus,
   sqrt,
@@ -73,6 +74,13 @@ describe.each([cpu, portable])("on $kind", (target) => {
     expect(y).toEqual([nan, 1]);
     expect(dx[1]).toBe(1);
     expect([0, nan]).toContainEqual(dx[0]);
+  });
+
+  it("relu6 has the gradient 0 at 0 and 6, and keeps NaN", async () => {
+    const { y, dx } = await both(relu6, vector(-infinity, 0, 1e-37, 2, 5.999, 6, 7, infinity), target);
+    expect(y).toEqual([0, 0, Math.fround(1e-37), 2, Math.fround(5.999), 6, 6, 6]);
+    expect(dx).toEqual([0, 0, 1, 1, 1, 0, 0, 0]);
+    expect((await both(relu6, vector(nan, 1), target)).y).toEqual([nan, 1]);
   });
 
   it("hardSigmoid has the gradient 0 at -3 and 3", async () => {

@@ -24,7 +24,9 @@ function layer(index: number): CheckpointLayout {
 
 /** The published state dict without its backbone, `backbone.0`. */
 export const detrCheckpoint: CheckpointLayout = {
-  ...Object.assign({}, ...Array.from({ length: publishedLayers }, (_, index) => layer(index))),
+  ...Object.fromEntries(
+    Array.from({ length: publishedLayers }, (_, index) => Object.entries(layer(index))).flat(),
+  ),
   "backbone.1.row_embed": "positionEncoding.rowEmbed",
   "backbone.1.col_embed": "positionEncoding.colEmbed",
 };

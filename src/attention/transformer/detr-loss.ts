@@ -87,7 +87,10 @@ function signature(
 function someBoxes(...axes: readonly string[]) {
   return (sizes: Sizes) => {
     const count = axes.reduce((product, axis) => product * sizes[axis]!, 1);
-    return Array.from({ length: 4 * count }, (_, index) => 0.5 + 0.4 * Math.sin(index * index + axes.length));
+    return Array.from(
+      { length: 4 * count },
+      (_, index) => Math.round(50 + 40 * Math.sin(index * index + axes.length)) / 100,
+    );
   };
 }
 
@@ -186,7 +189,7 @@ export class DetrLoss extends mechanism({
   examples: [
     {
       options: { numClasses: 3 },
-      sizes: { layers: 2, batch: 3, queries: 4, targets: 6, slots: 2 },
+      sizes: { layers: 1, batch: 3, queries: 3, targets: 3, slots: 1 },
       inputs: {
         predBoxes: { values: someBoxes("batch", "queries") },
         auxLogits: {},
@@ -206,7 +209,12 @@ export class DetrLoss extends mechanism({
     },
   ],
 }) {
-  /** @throws ShapeError where only one of `auxLogits` and `auxBoxes` is given, or for a symbolic batch */
+  /**
+   * @returns scalars `loss` (all layers, weighted), `lossCe`, `lossBbox`, `lossGiou`, `cardinalityError`, `classError` (of the last layer);
+   *   `matchedQueries` and `matchedTargets` [P], `matchedCounts` [N]; for A layers before the last `auxLossCe` and the others [A],
+   *   `auxMatchedQueries` and `auxMatchedTargets` [A, P]
+   * @throws ShapeError where only one of `auxLogits` and `auxBoxes` is given, or for a symbolic batch
+   */
   forward(inputs: DetrLossInputs): Record<string, Tensor> {
     const { targetLabels, targetBoxes, targetCounts: counts } = inputs;
     const targets = {
@@ -230,7 +238,7 @@ export class DetrLoss extends mechanism({
     };
   }
 
-  /** @throws ShapeError as `forward` */
+  /** @returns the losses and errors of `forward`  @throws ShapeError as `forward` */
   forwardPadded(inputs: PaddedDetrLossInputs): Record<string, Tensor> {
     const { targetLabels: labels, targetBoxes: boxes, targetCounts: counts } = inputs;
     return this.#compare(byLayer("forwardPadded", inputs), { packed: false, labels, boxes, counts }).losses;

@@ -3,7 +3,9 @@ import { parseOptions } from "../../../src/attention/mechanism.js";
 import { Detr } from "../../../src/attention/transformer/detr.js";
 import type { HostTensor } from "../../../src/base/dtype.js";
 import { DataError, ShapeError } from "../../../src/base/errors.js";
+import { readTensorFile } from "../../../src/formats/tensor-file.js";
 import { initialize, namedVariables, trace } from "../../../src/graph/model.js";
+import { saveWeights } from "../../../src/models/checkpoint-save.js";
 import { run } from "../../../src/runtime/run.js";
 import { numbers } from "../../ops/evaluate.js";
 import { distance, image, mapValues, randomize, setValues } from "../images.js";
@@ -132,6 +134,30 @@ describe("DETR", () => {
     expect(
       Math.max(...Array.from(namedVariables(module).get("queryEmbed.weight")!.value, Number)),
     ).toBeGreaterThan(2);
+  });
+
+  it("is saved under the keys of the published state dict", () => {
+    const module = randomize(new Detr({ ...small, normFirst: true, positionEncoding: "learned2d" }));
+    const { tensors } = readTensorFile(
+      saveWeights(module, { names: "torch", references: ["facebookresearch/detr"] }),
+    );
+    const shapes = Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape]));
+    expect(shapes).toMatchObject({
+      "input_proj.weight": [8, 3, 1, 1],
+      "query_embed.weight": [4, 8],
+      "transformer.encoder.layers.1.self_attn.in_proj_weight": [24, 8],
+      "transformer.encoder.layers.1.self_attn.out_proj.bias": [8],
+      "transformer.encoder.norm.weight": [8],
+      "transformer.decoder.layers.0.multihead_attn.in_proj_bias": [24],
+      "transformer.decoder.layers.1.linear1.weight": [12, 8],
+      "transformer.decoder.layers.1.norm3.bias": [8],
+      "transformer.decoder.norm.bias": [8],
+      "class_embed.weight": [4, 8],
+      "bbox_embed.layers.2.weight": [4, 8],
+      "backbone.1.row_embed.weight": [50, 4],
+      "backbone.1.col_embed.weight": [50, 4],
+    });
+    expect(Object.keys(shapes).filter((name) => /[A-Z]|query_proj/.test(name))).toEqual([]);
   });
 
   it("refuses masks of another size, images that are all padding, and images beyond its tables", () => {

@@ -6,7 +6,6 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { randomUniform } from "../src/base/random.js";
 
@@ -24,8 +23,7 @@ const side = 112;
 const parts = { train: 48, test: 16 } as const;
 const trainShare = 0.7;
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-const folder = join(root, process.argv[2] ?? "photos");
+const folder = "photos";
 const require = createRequire(import.meta.url);
 
 await rm(folder, { recursive: true, force: true });

@@ -11,14 +11,17 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** Runs a TypeScript file of the checkout in a process of its own, with `fovea` standing for the sources. */
-export function runSource(file: string, args: readonly string[] = []): Promise<Finished> {
-  return runNode(["--import", loader, file, ...args]);
+/**
+ * Runs a TypeScript file of the checkout in a process of its own, with `fovea` standing for the sources; in the root of the checkout
+ * unless a folder is given.
+ */
+export function runSource(file: string, args: readonly string[] = [], folder = root): Promise<Finished> {
+  return runNode(["--import", loader, file, ...args], folder);
 }
 
-/** Runs Node.js in the root of the checkout. */
-export function runNode(args: readonly string[]): Promise<Finished> {
-  return runProgram(process.execPath, args, root);
+/** Runs Node.js, in the root of the checkout unless a folder is given. */
+export function runNode(args: readonly string[], folder = root): Promise<Finished> {
+  return runProgram(process.execPath, args, folder);
 }
 
 /** Runs a program in a folder, without standard input. */

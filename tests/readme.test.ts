@@ -93,21 +93,50 @@ describe("code of the README", () => {
   });
 });
 
-describe("commands of the README", () => {
-  const prefix = "npm run -s fovea -- ";
+const prefix = "npm run -s fovea -- ";
+/** Commands that build on each other, in the order of the README: those about photographs. */
+const workflow = commands.filter((line) => line.includes("photos"));
+const argumentsOf = (line: string) =>
+  line
+    .slice(prefix.length)
+    .split(" ")
+    .map((word) => word.replaceAll("'", ""));
 
+describe("commands of the README", () => {
   test("are known", () => {
     expect(commands.filter((line) => !line.startsWith(prefix)).sort()).toEqual(
-      elsewhere.filter((line) => !line.startsWith(prefix)).sort(),
+      [...elsewhere.filter((line) => !line.startsWith(prefix)), "npm run photos"].sort(),
     );
     expect(commands).toEqual(expect.arrayContaining(elsewhere));
   });
 
-  test.each(commands.filter((line) => !elsewhere.includes(line)))(
+  test("take photographs from a folder to an explained, exported model", { timeout: 600_000 }, async () => {
+    const folder = join(root, ".fovea", `photos-${process.pid}`);
+    await mkdir(folder, { recursive: true });
+    try {
+      const results: string[] = [];
+      for (const line of workflow) {
+        const script = line === "npm run photos" ? "scripts/photos.ts" : "src/cli/main.ts";
+        const args = line === "npm run photos" ? [] : argumentsOf(line);
+        const { code, stdout, stderr } = await runSource(join(root, script), args, folder);
+        expect(code, `${line}\n${stderr}`).toBe(0);
+        results.push(stdout);
+      }
+      expect(workflow).toHaveLength(6);
+      expect(results[2]).toMatch(/^accuracy {2}[\d.]+ % of 96 images/m);
+      expect(results[3]).toMatch(/00\.jpg +\S+ [\d.]+ %/);
+      const made = ["confusion.png", "looks/00/all-maps.png", "photos.onnx", "attention.png"];
+      expect(made.filter((file) => !existsSync(join(folder, "runs", "photos", file)))).toEqual([]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  test.each(commands.filter((line) => !elsewhere.includes(line) && !workflow.includes(line)))(
     "%s",
     { timeout: 120_000 },
     async (line) => {
-      const { code, stdout } = await runNode(["scripts/fovea.mjs", ...line.slice(prefix.length).split(" ")]);
+      const { code, stdout } = await runNode(["scripts/fovea.mjs", ...argumentsOf(line)]);
       expect(code).toBe(0);
       expect(stdout).not.toBe("");
     },

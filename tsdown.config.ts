@@ -1,4 +1,5 @@
 import { defineConfig } from "tsdown";
+import ts from "typescript";
 import manifest from "./package.json" with { type: "json" };
 
 /** What an entry of `exports` names: a file, or files by condition. */
@@ -8,6 +9,18 @@ type Target = string | { readonly [condition: string]: Target };
 function sourcesOf(target: Target): string[] {
   if (typeof target !== "string") return Object.values(target).flatMap(sourcesOf);
   return target.endsWith(".d.ts") ? [target.replace("./dist/", "src/").replace(".d.ts", ".ts")] : [];
+}
+
+/** A source without the samples of its operators. */
+function withoutSamples(code: string): string {
+  const source = ts.createSourceFile("operators.ts", code, ts.ScriptTarget.Latest, true);
+  const samples: ts.Expression[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isPropertyAssignment(node) && node.name.getText() === "samples") samples.push(node.initializer);
+    else ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return samples.reduceRight((text, { pos, end }) => `${text.slice(0, pos)} []${text.slice(end)}`, code);
 }
 
 const library = sourcesOf(manifest.exports);
@@ -24,11 +37,11 @@ export default defineConfig({
   deps: { skipNodeModulesBundle: true, neverBundle: [/^node:/] },
   plugins: [
     {
-      // Defining an operator registers it and does nothing else: bundlers may drop those that are not used.
-      name: "pure-operators",
+      // Defining an operator registers it and does nothing else: bundlers may drop those that are not used. Its samples are for the tests.
+      name: "lean-operators",
       transform: {
         filter: { id: /[\\/]src[\\/]ops[\\/]/ },
-        handler: (code) => code.replaceAll("= defineOp(", "= /* @__PURE__ */ defineOp("),
+        handler: (code) => withoutSamples(code).replaceAll("= defineOp(", "= /* @__PURE__ */ defineOp("),
       },
     },
   ],

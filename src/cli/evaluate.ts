@@ -10,6 +10,7 @@ import { crossEntropy } from "../train/losses.js";
 import { correctCount, topKCorrect } from "../train/metrics.js";
 import { replaceFile } from "../train/node-atomic-file.js";
 import { type Command, sessionFlags, sessionOptions, textOption, writeJson } from "./command.js";
+import { requireClassifier } from "./network/classifier.js";
 import { evaluationImages, imagesFlags } from "./network/evaluation-images.js";
 import { networkFlags, openNetwork } from "./network/open.js";
 import { evaluationBatch } from "./train/task.js";
@@ -35,6 +36,7 @@ export const evaluateCommand: Command = {
   async run({ args, options, json, output }) {
     const network = await openNetwork(args[0]!, options);
     const { model, title } = network;
+    requireClassifier(network.description.name);
     initialize(model);
     const dataset = await evaluationImages(network, options, output.log);
     output.log(`evaluating ${title} on ${formatInteger(dataset.length)} images of ${dataset.name}`);

@@ -14,6 +14,7 @@ import {
   UsageError,
   writeJson,
 } from "./command.js";
+import { requireClassifier } from "./network/classifier.js";
 import { networkFlags, openNetwork } from "./network/open.js";
 
 /** A class and its probability. */
@@ -42,6 +43,7 @@ export const predict: Command = {
       throw new UsageError("--model is missing: a run's folder, or a network's name");
     const top = countOption(options, "top", 3);
     const { model, description } = await openNetwork(reference, options);
+    requireClassifier(description.name);
     initialize(model);
     const session = sessionOptions(options);
     const found: { image: string; guesses: Guess[] }[] = [];

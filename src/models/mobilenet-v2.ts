@@ -44,7 +44,7 @@ export interface MobileNetV2Options {
 }
 
 /** torchvision's names of the layers; attention, which has none there, stands beside them. */
-class MobileNetV2Block extends InvertedResidual {
+class InvertedResidualV2 extends InvertedResidual {
   override *ownParts(): Generator<readonly [string, Model]> {
     const layers = [...(this.expand ? [this.expand] : []), this.depthwise, ...this.project.layers];
     for (const [index, layer] of layers.entries()) yield [`conv.${index}`, layer];
@@ -67,7 +67,7 @@ export class MobileNetV2 extends MobileNet {
     const blocks = table.flatMap(({ expansion, channels, blocks: count, stride }) =>
       Array.from({ length: count }, (_, index) => {
         const outChannels = scaled(channels);
-        const block = new MobileNetV2Block({
+        const block = new InvertedResidualV2({
           ...layer,
           inChannels: last,
           expandedChannels: Math.round(last * expansion),

@@ -112,7 +112,7 @@ export function mobileSqueeze(channels: number) {
 const activations = { relu, hardSwish };
 
 /** torchvision's names of the layers. The place of attention is counted where it is empty, so that the layers after it keep their names. */
-class Block extends InvertedResidual {
+class InvertedResidualV3 extends InvertedResidual {
   readonly #hasPlace: boolean;
 
   constructor({ hasPlace, ...options }: InvertedResidualOptions & { readonly hasPlace: boolean }) {
@@ -155,7 +155,7 @@ export class MobileNetV3 extends MobileNet {
     const stem = convNormActivation({ ...layer, inChannels, outChannels: last, kernel: 3, stride: 2 });
     const blocks = table.map((row) => {
       const outChannels = scaled(row.channels);
-      const block = new Block({
+      const block = new InvertedResidualV3({
         inChannels: last,
         expandedChannels: scaled(row.expanded),
         outChannels,

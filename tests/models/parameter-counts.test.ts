@@ -32,14 +32,31 @@ const references: readonly (readonly [name: models.ModelName, count: number, sou
   ["resnest14d", 10_611_688, timm],
   ["resnest26d", 17_069_448, timm],
   ["resnest50d", 27_483_240, timm],
+  ["mobilenet_v2", 3_504_872, torchvision],
+  ["mobilenet_v3_small", 2_542_856, torchvision],
+  ["mobilenet_v3_large", 5_483_032, torchvision],
   ["vit_tiny_patch16_224", 5_717_416, timm],
   ["vit_small_patch16_224", 22_050_664, timm],
   ["vit_base_patch16_224", 86_567_656, timm],
+  ["unet", 31_037_698, "milesial/Pytorch-UNet, UNet(n_channels=3, n_classes=2)"],
 ];
 
 describe("parameter counts", () => {
   it.each(references)("%s has %i: %s", (name, count) => {
     expect(parameterCount(models.create(name))).toBe(count);
+  });
+
+  it.each([
+    ["mobilenet_v2", 0.35, 1_677_128],
+    ["mobilenet_v2", 1.4, 6_108_776],
+    ["mobilenet_v3_small", 0.5, 917_264],
+    ["mobilenet_v3_large", 0.75, 3_377_576],
+  ] as const)("%s of width %f has %i parameters as torchvision's", (name, widthMultiplier, count) => {
+    expect(parameterCount(models.create(name, { widthMultiplier }))).toBe(count);
+  });
+
+  it("of a bilinear U-Net are those of milesial/Pytorch-UNet", () => {
+    expect(parameterCount(models.create("unet", { upsampling: "bilinear" }))).toBe(17_263_042);
   });
 
   it("of a CIFAR ResNet follow from its depth", () => {

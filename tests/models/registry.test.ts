@@ -4,7 +4,7 @@ import { mechanisms } from "../../src/attention/catalogue.js";
 import { SqueezeExcitation } from "../../src/attention/channel/squeeze-excitation.js";
 import { channelOptions, exampleRequirements } from "../../src/attention/channel-options.js";
 import { FoveaError, OptionError, ShapeError } from "../../src/base/errors.js";
-import { modelParts, namedVariables, trace } from "../../src/graph/model.js";
+import { modelParts, namedVariables, parameterCount, trace } from "../../src/graph/model.js";
 import { batch } from "../../src/graph/size.js";
 import type { ModelOptions } from "../../src/models/network.js";
 import * as models from "../../src/models/registry.js";
@@ -119,6 +119,32 @@ describe("models.create", () => {
     );
   });
 
+  it("takes names with hyphens, underscores or neither", () => {
+    for (const name of ["mobilenet_v3_small", "mobilenet-v3-small", "mobilenetv3small"]) {
+      expect(models.info(name).name).toBe("mobilenet_v3_small");
+    }
+    expect(models.info("u-net").name).toBe("unet");
+    const small = models.create("vit-micro-patch4-32", { imageSize: 8 });
+    expect(parameterCount(small)).toBe(
+      parameterCount(models.create("vit_micro_patch4_32", { imageSize: 8 })),
+    );
+  });
+
+  it("takes the sizes of a network that has them as options", () => {
+    const narrow = parameterCount(models.create("mobilenet_v2", { widthMultiplier: 0.35 }));
+    expect(narrow).toBeLessThan(parameterCount(models.create("mobilenet_v2")));
+    const paths = [...namedVariables(models.create("unet", { depth: 2, upsampling: "bilinear" })).keys()];
+    expect(paths.filter((path) => /^decoder\.\d\.block\.conv1/.test(path))).toHaveLength(2);
+    expect(paths.filter((path) => path.includes(".up."))).toEqual([]);
+    expect(() => models.create("unet", { depth: 9 })).toThrow("depth is 9");
+    expect(() => models.create("unet", { upsampling: "nearest" as "bilinear" })).toThrow(
+      'unet: upsampling is "nearest"',
+    );
+    expect(() => models.create("mobilenet-v2", { widthMultiplier: -1 })).toThrow(
+      "mobilenet_v2: widthMultiplier is -1",
+    );
+  });
+
   it("refuses what is unknown or not enough", () => {
     expect(() => at("seresnet8", "sse", "")).toThrow('no mechanism "sse"; did you mean');
     expect(() => at("seresnet8", "se:reduction=0", "")).toThrow("reduction is 0; it must be number > 0");
@@ -165,6 +191,7 @@ describe("models.list", () => {
       "skresnet50",
     ]);
     expect(models.list({ task: "classification", match: "vit*224" })).toHaveLength(3);
+    expect(models.list({ task: "segmentation" }).map(({ name }) => name)).toEqual(["unet"]);
   });
 
   it("hands out facts only", () => {

@@ -13,6 +13,7 @@ import {
   binaryCrossEntropy,
   type CrossEntropyOptions,
   crossEntropy,
+  diceLoss,
   type Loss,
   meanSquaredError,
 } from "../../src/train/losses.js";
@@ -188,5 +189,68 @@ describe("losses", () => {
     const { value } = await evaluated(crossEntropy, x, labels([2, -1]));
     const known = await evaluated(crossEntropy, floats([1, 3], [1, 2, 3]), labels([2]));
     expectClose([value], [known.value / 2]);
+  });
+});
+
+describe("diceLoss", () => {
+  /** Two images of three pixels and three classes, of which the last does not occur. */
+  const values = [0.5, -1, 2, 0.3, 0.7, -0.2, -1.5, 0, 0.4, 1, -0.6, 0.2, -0.3, 0.9, 1.1, 0.1, 0, -2];
+  const targets = [0, 1, 0, 0, 0, 1];
+  const labelled = { ...labels(targets), shape: [2, 3] };
+
+  /** The same in float64, from its formula. */
+  function reference(logits: readonly number[], smoothing: number): number {
+    const sums = [0, 1, 2].map(() => ({ common: 0, both: 0 }));
+    for (const [at, target] of targets.entries()) {
+      const [image, pixel] = [Math.floor(at / 3), at % 3];
+      const weights = [0, 1, 2].map((label) => Math.exp(logits[image * 9 + label * 3 + pixel]!));
+      const total = weights.reduce((sum, weight) => sum + weight);
+      for (const [label, weight] of weights.entries()) {
+        sums[label]!.common += label === target ? weight / total : 0;
+        sums[label]!.both += weight / total + (label === target ? 1 : 0);
+      }
+    }
+    const dice = sums.map(({ common, both }) => (2 * common + smoothing) / (both + smoothing));
+    return 1 - dice.reduce((sum, value) => sum + value) / 3;
+  }
+
+  it.each([1, 0])(
+    "is one less the mean Dice coefficient, and has its gradient (smoothing %d)",
+    async (smoothing) => {
+      const loss: Loss = (x, y) => diceLoss(x, y, { smoothing });
+      const { value, gradient } = await evaluated(loss, floats([2, 3, 3], values), labelled);
+      expectClose([value], [reference(values, smoothing)]);
+      const step = 1e-5;
+      const slopes = values.map((entry, at) => {
+        const [up, down] = [step, -step].map((shift) => reference(values.with(at, entry + shift), smoothing));
+        return (up! - down!) / (2 * step);
+      });
+      expectClose(gradient, slopes, 1e-5);
+    },
+  );
+
+  it("is 0 where every pixel is certain and right, with classes that do not occur", async () => {
+    const certain = targets.map((target) => [0, 1, 2].map((label) => (label === target ? 60 : -60)));
+    const byClass = [certain.slice(0, 3), certain.slice(3)].flatMap((image) =>
+      [0, 1, 2].flatMap((label) => image.map((scores) => scores[label]!)),
+    );
+    expect((await evaluated(diceLoss, floats([2, 3, 3], byClass), labelled)).value).toBeCloseTo(0, 6);
+  });
+
+  it("takes shares of the classes", async () => {
+    const logits = floats([2, 3, 3], values);
+    const shares = [0, 1].flatMap((image) =>
+      [0, 1, 2].flatMap((label) => [0, 1, 2].map((pixel) => (targets[image * 3 + pixel] === label ? 1 : 0))),
+    );
+    const byShares = await evaluated(diceLoss, logits, floats([2, 3, 3], shares));
+    expect(byShares).toEqual(await evaluated(diceLoss, logits, labelled));
+  });
+
+  it("refuses one class, labels of another shape and a negative smoothing", () => {
+    const x = input("x", [2, 3, 4]);
+    const y = input("y", [2, 4], "int64");
+    expect(() => diceLoss(input("x", [2, 1, 4]), y)).toThrow("two classes or more, found [2, 1, 4]");
+    expect(() => diceLoss(x, input("y", [2], "int64"))).toThrow(ShapeError);
+    expect(() => diceLoss(x, y, { smoothing: -1 })).toThrow(OptionError);
   });
 });

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { DataError, OptionError } from "../../src/base/errors.js";
+import { DataError, OptionError, ShapeError } from "../../src/base/errors.js";
 import { input } from "../../src/graph/leaf.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { run } from "../../src/runtime/run.js";
 import { ConfusionMatrix } from "../../src/train/confusion-matrix.js";
-import { correctCount, topKCorrect } from "../../src/train/metrics.js";
+import { correctCount, meanIou, topKCorrect } from "../../src/train/metrics.js";
 import { RunningAverages } from "../../src/train/running-averages.js";
 import { floats, labels } from "./helpers.js";
 
@@ -54,6 +54,43 @@ describe("correctCount and topKCorrect", () => {
   });
 });
 
+describe("meanIou", () => {
+  /** Scores whose largest is at the class of each pixel. */
+  const scores = (predictions: readonly number[], count: number) =>
+    Array.from({ length: count }, (_, label) =>
+      predictions.map((found) => (found === label ? 2 : 0.5)),
+    ).flat();
+
+  it("is the mean over the classes that occur in an image, summed over the images", async () => {
+    const body = ({ x, y }: { x: Tensor; y: Tensor }) => meanIou(x, y);
+    const { outputs } = await run(body as (inputs: never) => Tensor, {
+      x: floats([2, 4, 2, 2], [...scores([0, 0, 1, 1], 4), ...scores([3, 3, 3, 3], 4)]),
+      y: { ...labels([0, 1, 1, 2, 3, 3, 3, 3]), shape: [2, 2, 2] },
+    });
+    // Image 1: class 0 1 of 2, class 1 1 of 3, class 2 0 of 1; image 2: class 3 alone, all found.
+    expect(outputs.y!.data[0]).toBeCloseTo((1 / 2 + 1 / 3 + 0) / 3 + 1, 6);
+  });
+
+  it("is that of a confusion matrix where there is one image", async () => {
+    const [predictions, targets] = [
+      [0, 2, 1, 1, 0, 2],
+      [0, 2, 1, 0, 0, 1],
+    ];
+    const matrix = new ConfusionMatrix(4);
+    matrix.add(targets!, predictions!);
+    const body = ({ x, y }: { x: Tensor; y: Tensor }) => meanIou(x, y);
+    const { outputs } = await run(body as (inputs: never) => Tensor, {
+      x: floats([1, 4, 6], scores(predictions!, 4)),
+      y: { ...labels(targets!), shape: [1, 6] },
+    });
+    expect(outputs.y!.data[0]).toBeCloseTo(matrix.meanIou, 6);
+  });
+
+  it("refuses labels that do not fit", () => {
+    expect(() => meanIou(input("x", [2, 3, 4]), input("y", [2], "int64"))).toThrow(ShapeError);
+  });
+});
+
 describe("ConfusionMatrix", () => {
   it("counts, and derives accuracy, precision and recall", () => {
     const matrix = new ConfusionMatrix(3);
@@ -68,6 +105,16 @@ describe("ConfusionMatrix", () => {
     expect(matrix.accuracy).toBe(3 / 5);
     expect([0, 1, 2].map((label) => matrix.precision(label))).toEqual([1, 1 / 3, 1]);
     expect([0, 1, 2].map((label) => matrix.recall(label))).toEqual([1 / 2, 1, 1 / 2]);
+    expect([0, 1, 2].map((label) => matrix.iou(label))).toEqual([1 / 2, 1 / 3, 1 / 2]);
+    expect(matrix.meanIou).toBeCloseTo((1 / 2 + 1 / 3 + 1 / 2) / 3, 12);
+  });
+
+  it("leaves classes that do not occur out of the mean intersection over union", () => {
+    const matrix = new ConfusionMatrix(3);
+    expect(matrix.meanIou).toBeNaN();
+    matrix.add([0, 0], [0, 1]);
+    expect(matrix.iou(2)).toBeNaN();
+    expect(matrix.meanIou).toBe((1 / 2 + 0) / 2);
   });
 
   it("refuses what is no class, and counts nothing then", () => {

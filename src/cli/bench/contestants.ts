@@ -1,15 +1,16 @@
-import type { HostTensor } from "../../base/dtype.js";
 import { initialize, trace } from "../../graph/model.js";
 import { graphCost } from "../../report/cost.js";
 import type { Contestant } from "../../report/timing.js";
 import { compile } from "../../runtime/executable.js";
 import type { SessionOptions } from "../../runtime/types.js";
+import { batchTypes } from "../../train/data.js";
 import { crossEntropy } from "../../train/losses.js";
 import { supervised } from "../../train/objective.js";
 import { sgd } from "../../train/optimizers.js";
 import { Trainer } from "../../train/trainer.js";
 import type { OpenedNetwork } from "../network/open.js";
 import { randomImages } from "../network/random-images.js";
+import { sampleBatch } from "../network/sample-batch.js";
 
 /** One kind of work of a network on a device. */
 export interface Workload extends Contestant {
@@ -52,15 +53,11 @@ export async function inference(network: OpenedNetwork, plan: BenchPlan): Promis
 /** A training step: cross-entropy, gradients, SGD with momentum; the weights beside the session. @throws DeviceError */
 export async function trainingStep(network: OpenedNetwork, plan: BenchPlan): Promise<Workload> {
   const { model, title, description } = network;
-  const { imageShape } = description.preprocessing;
-  const classes = description.classes.length;
-  const shape = [plan.batch, ...imageShape];
-  const labels = BigInt64Array.from({ length: plan.batch }, (_, index) => BigInt(index % classes));
-  const y: HostTensor = { dtype: "int64", shape: [plan.batch], data: labels };
+  const batch = sampleBatch(description, plan.batch);
   const trainer = await Trainer.create({
     model,
     objective: supervised({ model, loss: crossEntropy }),
-    inputs: { x: { shape }, y: { shape: y.shape, dtype: y.dtype } },
+    inputs: batchTypes(batch),
     optimizer: sgd({ momentum: 0.9, weightDecay: 5e-4 }),
     // So low that the weights stay what they are, whatever the number of steps.
     schedule: 1e-9,
@@ -68,7 +65,6 @@ export async function trainingStep(network: OpenedNetwork, plan: BenchPlan): Pro
   });
   const { traced, gradients } = trainer.definition;
   const { device } = trainer.placedOn;
-  const batch = { x: randomImages(shape), y };
   return {
     name: `${title} training step ${device}`,
     work: "training step",

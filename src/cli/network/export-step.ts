@@ -13,7 +13,7 @@ import type { Optimizer } from "../../train/optimizers.js";
 import { Trainer } from "../../train/trainer.js";
 import { stepNames } from "../../train/training-step.js";
 import type { OpenedNetwork } from "./open.js";
-import { randomImages } from "./random-images.js";
+import { sampleBatch } from "./sample-batch.js";
 
 /** How a training step is exported. */
 export interface StepExport {
@@ -42,7 +42,7 @@ const learningRate = 0.1;
 export async function exportStep(network: OpenedNetwork, options: StepExport): Promise<CheckedStep> {
   const { model, description } = network;
   const { opset, optimizer, session } = options;
-  const batch = sampleBatch(options.batch, description.preprocessing.imageShape, description.classes.length);
+  const batch = sampleBatch(description, options.batch);
   const step = {
     model,
     objective: supervised({ model, loss: crossEntropy }),
@@ -59,16 +59,6 @@ export async function exportStep(network: OpenedNetwork, options: StepExport): P
   }
   const metadata = { producer: `fovea ${version}`, model: description.name };
   return { ...exported, difference, state: writeSafetensors(exported.initial, metadata) };
-}
-
-/** Random images, and classes in turn. */
-function sampleBatch(count: number, imageShape: readonly number[], classes: number): TrainingBatch {
-  const shape = [count, ...imageShape];
-  const labels = BigInt64Array.from({ length: count }, (_, index) => BigInt(index % classes));
-  return {
-    x: randomImages(shape),
-    y: { dtype: "int64", shape: [count], data: labels },
-  };
 }
 
 /** Runs the model once, fed as its description says. */

@@ -12,6 +12,7 @@ import { crossEntropy } from "../../train/losses.js";
 import { adamW, sgd } from "../../train/optimizers.js";
 import { noDecayForBiasesAndNorms } from "../../train/parameter-groups.js";
 import { cosine, warmUp } from "../../train/schedules.js";
+import { requireClassifier } from "../network/classifier.js";
 import type { NetworkDescription } from "../network/description.js";
 import { readWeightsFile } from "../network/open.js";
 import { attentionOption, type TrainSettings } from "./config.js";
@@ -35,12 +36,13 @@ export interface TrainTask extends TrainingImages {
 /**
  * Loads the data and builds the network and the options of `fit` that settings stand for.
  * @param say told of images that are left out
- * @throws DataError for missing data; OptionError for settings that do not fit together; FormatError for weights that do not fit
+ * @throws UsageError for a network that is no classifier; DataError for missing data; OptionError for settings that do not fit together; FormatError for weights that do not fit
  */
 export async function createTask(
   settings: TrainSettings,
   say: (text: string) => void = () => {},
 ): Promise<TrainTask> {
+  requireClassifier(settings.model);
   const { train, test } = trialImages(await loadTrainingImages(settings, say), settings.overfit);
   const { model: name, seed, batchSize, learningRate, weightDecay, labelSmoothing } = settings;
   const [inChannels, height, width] = train.imageShape;

@@ -14,6 +14,7 @@ import { attentionGallery } from "./attention-gallery.js";
 import { trainingChart } from "./charts.js";
 import { settingsOfConfig, type TrainSettings } from "./config.js";
 import { predictWithExported } from "./exported-predictions.js";
+import { lastPlaces } from "./last-places.js";
 import { accuracyOf, predictAll } from "./predictions.js";
 import { createTask, evaluationBatch, type TrainTask } from "./task.js";
 
@@ -152,7 +153,8 @@ async function finish(
   talk.say("drawing");
   const title = `${settings.model} on ${test.name}`;
   await write(outputs.chart, trainingChart(await folder.metrics(), title));
-  const picture = { title: `Where ${settings.model} looks`, tap: model.lastFeatures, predictions, session };
+  const tap = lastPlaces(model, test.imageShape);
+  const picture = { title: `Where ${settings.model} looks`, tap, predictions, session };
   await write(outputs.picture, await attentionGallery(model, test, picture));
   const exportAgrees = exported.filter((prediction, index) => prediction === predictions[index]).length;
   return { testAccuracy, testImages: test.length, exportAgrees };

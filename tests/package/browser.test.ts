@@ -31,14 +31,7 @@ let node: Training;
 
 beforeAll(async () => {
   browser = await launchBrowser();
-  const program =
-    'import * as fovea from "fovea"; import { trainBlock } from "./pages/train-block.js";' +
-    'console.log(JSON.stringify(await trainBlock(fovea, { device: "cpu" })));';
-  const { stdout, stderr } = await runProgram(
-    process.execPath,
-    ["--input-type=module", "--eval", program],
-    consumer,
-  );
+  const { stdout, stderr } = await runProgram(process.execPath, ["pages/in-node.js"], consumer);
   expect(stderr).toBe("");
   node = JSON.parse(stdout);
   expect(node.losses.at(-1)).toBeLessThan(node.losses[0]! - 0.01);
@@ -66,7 +59,11 @@ async function trainInPage(
   return messages;
 }
 
-const sessions = [{ device: "wasm", threads: 1 }, { device: "wasm", threads: 2 }, { device: "webgpu" }];
+const sessions = [
+  { title: "wasm with one thread", session: { device: "wasm", threads: 1 } },
+  { title: "wasm with two threads", session: { device: "wasm", threads: 2 } },
+  { title: "webgpu", session: { device: "webgpu" } },
+];
 
 describe("a Vite app", () => {
   const root = join(pages, "vite");
@@ -79,7 +76,7 @@ describe("a Vite app", () => {
     });
     afterAll(() => server?.close());
 
-    it.each(sessions)("trains on $device with $threads threads", async (session) => {
+    it.each(sessions)("trains on $title", async ({ session }) => {
       await trainInPage(server.resolvedUrls!.local[0]!, session);
     });
   });
@@ -92,7 +89,7 @@ describe("a Vite app", () => {
     });
     afterAll(() => server?.close());
 
-    it.each(sessions)("trains on $device with $threads threads", async (session) => {
+    it.each(sessions)("trains on $title", async ({ session }) => {
       await trainInPage(server.resolvedUrls!.local[0]!, session);
     });
   });
@@ -118,9 +115,8 @@ describe("a page without a bundler", () => {
       logLevel: "error",
     });
     const runtime = createRequire(join(dist, "web.js")).resolve("onnxruntime-web/wasm");
-    for (const file of Object.values(wasmFileNames)) {
-      await copyFile(join(runtime, "..", file), join(folder, file));
-    }
+    const copy = (file: string, to: string) => copyFile(join(runtime, "..", file), join(to, file));
+    for (const file of Object.values(wasmFileNames)) await copy(file, folder);
     await copyFile(join(pages, "train-block.js"), join(root, "train-block.js"));
     isolated = await serveFolder(root, { isolated: true });
     plain = await serveFolder(root, { isolated: false });
@@ -128,11 +124,14 @@ describe("a page without a bundler", () => {
     const shared = join(consumer, "shared");
     await mkdir(shared);
     await cp(folder, join(shared, "fovea"), { recursive: true });
+    for (const file of Object.values(wasmFileNames)) {
+      await copy(file.replace(".wasm", ".mjs"), join(shared, "fovea"));
+    }
     elsewhere = await serveFolder(shared, { isolated: false, shared: true });
   });
   afterAll(() => Promise.all([isolated, plain, elsewhere].map((server) => server?.close())));
 
-  it.each(sessions)("trains on $device with $threads threads", async (session) => {
+  it.each(sessions)("trains on $title", async ({ session }) => {
     const messages = await trainInPage(isolated!.url, session);
     expect(messages).toEqual([]);
   });
@@ -144,11 +143,11 @@ describe("a page without a bundler", () => {
     expect(await trainInPage(plain!.url, { device: "wasm", threads: 1 })).toEqual([]);
   });
 
-  it.each(sessions)("trains inside a worker of its own on $device with $threads threads", async (session) => {
+  it.each(sessions)("trains inside a worker of its own on $title", async ({ session }) => {
     await trainInPage(`${isolated!.url}worker.html`, session);
   });
 
-  it.each(sessions)("takes fovea from another origin on $device with $threads threads", async (session) => {
+  it.each(sessions)("takes fovea from another origin on $title", async ({ session }) => {
     await trainInPage(`${isolated!.url}elsewhere.html?${elsewhere!.url}fovea/`, session);
   });
 });

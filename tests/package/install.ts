@@ -35,7 +35,7 @@ export default async function install(project: TestProject): Promise<() => Promi
     await writeFile(join(consumer, "package.json"), JSON.stringify(consumerManifest));
     const options = ["--prefer-offline", "--no-audit", "--no-fund"];
     const packages = [
-      "munkres", join(folder, tarball.filename),
+      join(folder, tarball.filename),
       `onnxruntime-web@${manifest.peerDependencies["onnxruntime-web"]}`,
     ];
     await npm(["install", ...options, ...packages], consumer);

@@ -15,6 +15,8 @@ export interface WatchedPage {
   readonly page: Page;
   /** Uncaught errors, error messages of the console and requests that failed. */
   readonly problems: readonly string[];
+  /** What the page and its workers wrote to the console. */
+  readonly messages: readonly string[];
 }
 
 /** Opens an address in a context of its own. */
@@ -22,8 +24,10 @@ export async function openPage(browser: Browser, url: string): Promise<WatchedPa
   const context = await browser.newContext();
   const page = await context.newPage();
   const problems: string[] = [];
+  const messages: string[] = [];
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => {
+    messages.push(message.text());
     if (message.type() === "error") problems.push(message.text());
   });
   page.on("requestfailed", (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
@@ -31,5 +35,5 @@ export async function openPage(browser: Browser, url: string): Promise<WatchedPa
     if (response.status() >= 400) problems.push(`${response.url()}: ${response.status()}`);
   });
   await page.goto(url);
-  return { page, problems };
+  return { page, problems, messages };
 }

@@ -23,14 +23,20 @@ export interface StaticServer {
 /**
  * Serves a folder.
  * @param options.isolated sends the headers that make pages cross-origin isolated, so that WebAssembly gets threads
+ * @param options.shared sends the headers that let pages of other origins take the files
  */
 export async function serveFolder(
   folder: string,
-  options: { readonly isolated: boolean },
+  options: { readonly isolated: boolean; readonly shared?: boolean },
 ): Promise<StaticServer> {
-  const headers = options.isolated
-    ? { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" }
-    : {};
+  const headers = {
+    ...(options.isolated
+      ? { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" }
+      : {}),
+    ...(options.shared
+      ? { "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin" }
+      : {}),
+  };
   const server = createServer(async ({ url = "/" }, response) => {
     const path = normalize(decodeURIComponent(new URL(url, "http://localhost").pathname));
     const file = join(folder, path.endsWith(sep) ? `${path}index.html` : path);

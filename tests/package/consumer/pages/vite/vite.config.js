@@ -9,6 +9,7 @@ export default {
   preview: { headers },
   // The worker of the sessions is a module; as a classic script it hangs with two threads.
   worker: { format: "es" },
-  // The development server is to leave the worker's script and the .wasm files where the packages have them.
-  optimizeDeps: { exclude: ["fovea", "onnxruntime-web"] },
+  // The development server is to leave the worker's script and the .wasm files where the packages have them, and to turn what is CommonJS
+  // into modules.
+  optimizeDeps: { exclude: ["fovea", "onnxruntime-web"], include: ["fovea > picocolors"] },
 };

@@ -10,6 +10,7 @@ const expected: Readonly<Record<string, RegExp>> = {
   "01": /Squeeze-and-Excitation: 76 parameters\ngates \[1, 8, 1, 1\], output \[1, 8, 6, 6\]\n(channel \d .*#\n){8}$/,
   "02": /^(epoch \d: .*\n){3}accuracy (8[0-9]|9\d)\.\d % of 500 test images\n(layer\d\.0\.se\.attention \[4, \d+, 1, 1\]: .*\n){3}$/,
   "03": /^(.*\n)*cbam +2018 .*\n(.*\n)*cbam with 64 channels: 612 parameters\n$/,
+  "09": /accuracy [3-9]\d\.\d\d % of 250 test digits\n(.*\n)* {2}in the rollout \d+ %\n.*attention\.png shows where its class token looks\n$/,
 };
 
 const files = readdirSync(folder).filter((name) => name.endsWith(".ts"));

@@ -1,5 +1,5 @@
 /**
- * `npm run photos`: cuts six photographs in the public domain into a folder of labelled images, photos/{train,test}/PHOTOGRAPH/NN.jpg, to
+ * `npm run photos`: cuts six photographs in the public domain into a folder of labelled images, example-photos/{train,test}/PHOTOGRAPH/NN.jpg, to
  * try the commands on. Which photograph a square is from is its class; squares to test on come from the right part of each, squares to
  * train on from the left, so that no pixel is in both.
  */
@@ -23,7 +23,8 @@ const side = 112;
 const parts = { train: 48, test: 16 } as const;
 const trainShare = 0.7;
 
-const folder = "photos";
+/** A name that nobody has given a folder of their own: it is replaced. */
+const folder = "example-photos";
 const require = createRequire(import.meta.url);
 
 await rm(folder, { recursive: true, force: true });

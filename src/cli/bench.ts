@@ -59,8 +59,15 @@ export const bench: Command = {
         const network = await openNetwork(name, options);
         for (const device of devices) {
           const session = { ...sessionOptions(others), ...(device === undefined ? {} : { device }) };
-          for (const kind of kinds)
-            opened.push({ network, workload: await kind(network, { batch, session }) });
+          for (const kind of kinds) {
+            const workload = await kind(network, { batch, session });
+            opened.push({ network, workload });
+            if (opened.filter((other) => other.workload.name === workload.name).length > 1) {
+              throw new UsageError(
+                `--device ${device} is ${workload.device} here, which is measured already`,
+              );
+            }
+          }
         }
       }
       output.log(`measuring ${opened.length} workloads of ${batch} images, ${rounds} interleaved rounds`);

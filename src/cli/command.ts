@@ -66,8 +66,18 @@ export function pixelsOf(text: string): { height: number; width: number } {
 export function countOption(options: GivenOptions, name: string, fallback: number, min = 1): number {
   const value = options[name] ?? fallback;
   if (Number.isSafeInteger(value) && Number(value) >= min) return Number(value);
-  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new UsageError(`--${flag} is ${String(value)}; it must be an integer of at least ${min}`);
+  throw new UsageError(`${flagOf(name)} is ${String(value)}; it must be an integer of at least ${min}`);
+}
+
+/** The flag of an option: `numClasses` is given as `--num-classes`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Refuses options that do nothing beside the others. @throws UsageError that names the first */
+export function refuseOptions(options: GivenOptions, names: readonly string[], reason: string): void {
+  const misplaced = names.find((name) => options[name] !== undefined && options[name] !== false);
+  if (misplaced !== undefined) throw new UsageError(`${flagOf(misplaced)} ${reason}`);
 }
 
 /** Device and threads of sessions: the options `--device` and `--threads`. @throws UsageError */

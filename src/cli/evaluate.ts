@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { Loader } from "../data/loader.js";
 import { initialize } from "../graph/model.js";
-import { confusionPicture } from "../report/confusion-picture.js";
+import { confusionPicture, maxPictureClasses } from "../report/confusion-picture.js";
 import { encodePng } from "../report/png.js";
 import { table } from "../report/table.js";
 import { formatInteger, formatPercent, formatValue } from "../report/units.js";
@@ -9,7 +11,7 @@ import { evaluate } from "../train/evaluate.js";
 import { crossEntropy } from "../train/losses.js";
 import { correctCount, topKCorrect } from "../train/metrics.js";
 import { replaceFile } from "../train/node-atomic-file.js";
-import { type Command, sessionFlags, sessionOptions, textOption, writeJson } from "./command.js";
+import { type Command, sessionFlags, sessionOptions, textOption, UsageError, writeJson } from "./command.js";
 import { requireClassifier } from "./network/classifier.js";
 import { evaluationImages, imagesFlags } from "./network/evaluation-images.js";
 import { networkFlags, openNetwork } from "./network/open.js";
@@ -39,6 +41,8 @@ export const evaluateCommand: Command = {
     requireClassifier(network.description.name);
     initialize(model);
     const dataset = await evaluationImages(network, options, output.log);
+    const file = textOption(options, "confusion");
+    if (file !== undefined) checkPicture(file, dataset.classes.length);
     output.log(`evaluating ${title} on ${formatInteger(dataset.length)} images of ${dataset.name}`);
     const withTop = dataset.classes.length > topClasses;
     const { samples, loss, metrics, confusion } = await evaluate({
@@ -51,7 +55,6 @@ export const evaluateCommand: Command = {
       data: new Loader(dataset, { batchSize: evaluationBatch(dataset) }),
       session: sessionOptions(options),
     });
-    const file = textOption(options, "confusion");
     const matrix = confusion!;
     if (file !== undefined) {
       const picture = confusionPicture(matrix.rows(), {
@@ -95,6 +98,17 @@ export const evaluateCommand: Command = {
     return 0;
   },
 };
+
+/** Refuses a picture that could not be drawn, before the work. @throws UsageError */
+function checkPicture(file: string, classes: number): void {
+  if (classes > maxPictureClasses) {
+    throw new UsageError(
+      `--confusion: a picture has at most ${maxPictureClasses} classes, here are ${classes}`,
+    );
+  }
+  if (!existsSync(dirname(file)))
+    throw new UsageError(`--confusion: the folder ${dirname(file)} does not exist`);
+}
 
 /** How a class did; a share of nothing is null. */
 interface ClassResult {

@@ -1,16 +1,18 @@
 import { initialize } from "../graph/model.js";
 import { saveWeights } from "../models/checkpoint-save.js";
 import { decodeModel } from "../onnx/decoder.js";
-import { defaultExportOpset, exportOpsets } from "../onnx/export.js";
+import { checkExportOpset, defaultExportOpset, exportOpsets } from "../onnx/export.js";
 import { table } from "../report/table.js";
 import { formatBytes, formatInteger } from "../report/units.js";
 import { replaceFile } from "../train/node-atomic-file.js";
 import { adamW, type Optimizer, sgd } from "../train/optimizers.js";
 import {
+  asUsage,
   type Command,
   type CommandCall,
   countOption,
   type GivenOptions,
+  refuseOptions,
   sessionFlags,
   sessionOptions,
   textOption,
@@ -18,12 +20,11 @@ import {
   UsageError,
   writeJson,
 } from "./command.js";
+import { descriptionMetadata } from "./network/description.js";
 import { checkExport, exportNetwork } from "./network/export-network.js";
 import { exportStep } from "./network/export-step.js";
-import { networkFlags, type OpenedNetwork, openNetwork } from "./network/open.js";
+import { networkFlags, type OpenedNetwork, openNetwork, weightsExtension } from "./network/open.js";
 
-/** A file of this name holds weights alone. */
-const weightsExtension = ".safetensors";
 const onnxOnly = ["opset", "batch", "taps", "trainingStep", "optimizer"] as const;
 const defaultStepBatch = 32;
 const optimizers: Readonly<Record<string, () => Optimizer>> = {
@@ -61,9 +62,7 @@ export const exportCommand: Command = {
     const file = textOption(options, "to");
     if (file === undefined) throw new UsageError("--to is missing: the file to write");
     const opset = countOption(options, "opset", defaultExportOpset);
-    if (!exportOpsets.some((known) => known === opset)) {
-      throw new UsageError(`--opset is ${opset}; it must be one of ${exportOpsets.join(", ")}`);
-    }
+    asUsage(() => checkExportOpset(opset));
     const network = await openNetwork(args[0]!, options);
     initialize(network.model);
     const write = file.endsWith(weightsExtension)
@@ -87,8 +86,8 @@ async function writeNetwork(
   { file, opset }: Destination,
   { options, json, output }: CommandCall,
 ): Promise<void> {
-  if (options.optimizer !== undefined) throw new UsageError("--optimizer goes with --training-step");
-  if (options.names !== undefined) throw new UsageError(`--names goes with a ${weightsExtension} file`);
+  refuseOptions(options, ["optimizer"], "goes with --training-step");
+  refuseOptions(options, ["names"], `goes with a ${weightsExtension} file`);
   const batch = batchOption(options);
   const { bytes, nodeCount } = exportNetwork(model, description, {
     opset,
@@ -130,19 +129,13 @@ async function writeWeights(
   { file }: Destination,
   { options, json, output }: CommandCall,
 ): Promise<void> {
-  const misplaced = onnxOnly.find((name) => options[name] !== undefined);
-  if (misplaced) throw new UsageError(`--${misplaced} is for ONNX files; ${file} is to hold weights alone`);
+  refuseOptions(options, onnxOnly, `is for ONNX files; ${file} is to hold weights alone`);
+  refuseNoFold(options);
   const names = textOption(options, "names") ?? "fovea";
   if (names !== "fovea" && names !== "torch") {
     throw new UsageError(`--names is ${names}; it must be fovea or torch`);
   }
-  const metadata = {
-    model: description.name,
-    options: JSON.stringify(description.options),
-    classes: JSON.stringify(description.classes),
-    preprocessing: JSON.stringify(description.preprocessing),
-  };
-  const bytes = saveWeights(model, { names, metadata });
+  const bytes = saveWeights(model, { names, metadata: descriptionMetadata(description) });
   await replaceFile(file, bytes);
   if (json) return writeJson(output, { file, names, bytes: bytes.length });
   output.result(
@@ -155,7 +148,10 @@ async function writeStep(
   { file, opset }: Destination,
   { options, json, output }: CommandCall,
 ): Promise<void> {
-  if (options.taps !== undefined) throw new UsageError("--taps does not go with --training-step");
+  refuseOptions(options, ["taps"], "does not go with --training-step");
+  refuseOptions(options, ["names"], `goes with a ${weightsExtension} file`);
+  refuseNoFold(options);
+  if (options.batch === "any") throw new UsageError("--batch is any; a training step has a fixed one");
   const name = textOption(options, "optimizer") ?? "sgd";
   if (!Object.hasOwn(optimizers, name)) {
     throw new UsageError(`--optimizer is ${name}; it must be ${Object.keys(optimizers).join(" or ")}`);
@@ -212,6 +208,11 @@ async function writeStep(
       ),
     ].join("\n"),
   );
+}
+
+/** The library gives --no-fold its value even where it is absent. */
+function refuseNoFold(options: GivenOptions): void {
+  if (options.fold === false) throw new UsageError("--no-fold is for the ONNX model of a network");
 }
 
 /** The option `--batch`; undefined for any number of images. */

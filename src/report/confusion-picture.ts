@@ -8,7 +8,8 @@ import { formatPercent } from "./units.js";
 /** Classes whose counts are written into the cells, and those that have names beside them. */
 const maxWritten = 24;
 const maxNamed = 60;
-const maxClasses = 1000;
+/** Largest number of classes that can be drawn. */
+export const maxPictureClasses = 1000;
 
 const margin = 28;
 const heading = 64;
@@ -28,12 +29,12 @@ export function confusionPicture(
   const count = counts.length;
   if (
     count < 1 ||
-    count > maxClasses ||
+    count > maxPictureClasses ||
     count !== classes.length ||
     counts.some((row) => row.length !== count)
   ) {
     throw new OptionError(
-      `confusion picture: expected 1 to ${maxClasses} classes, a row, a column and a name for each; found ${count} rows and ${classes.length} names`,
+      `confusion picture: expected 1 to ${maxPictureClasses} classes, a row, a column and a name for each; found ${count} rows and ${classes.length} names`,
     );
   }
   const cell = count <= maxWritten ? 34 : Math.max(2, Math.floor(720 / count));

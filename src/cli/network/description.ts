@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { DataError } from "../../base/errors.js";
+import { DataError, FormatError } from "../../base/errors.js";
 import { type ImagePreprocessing, readPreprocessing } from "../../data/preprocessing.js";
 import type { ModelOptions } from "../../models/network.js";
 
@@ -34,6 +34,11 @@ export function readDescription(value: unknown, where: string): NetworkDescripti
     throw new DataError(`${where}: malformed description of the network; ${problems.slice(0, 5).join("; ")}`);
   }
   const { name, options, classes, preprocessing } = parsed.data;
+  if (options.numClasses !== undefined && options.numClasses !== classes.length) {
+    throw new DataError(
+      `${where}: the network has ${options.numClasses} classes, but ${classes.length} are named`,
+    );
+  }
   // The registry checks the options when it builds the network.
   return {
     name,
@@ -41,4 +46,32 @@ export function readDescription(value: unknown, where: string): NetworkDescripti
     classes,
     preprocessing: readPreprocessing(preprocessing, where),
   };
+}
+
+/** The metadata under which a description is kept beside weights and in exported models. */
+export function descriptionMetadata(description: NetworkDescription): Record<string, string> {
+  const { name, options, classes, preprocessing } = description;
+  return {
+    model: name,
+    options: JSON.stringify(options),
+    classes: JSON.stringify(classes),
+    preprocessing: JSON.stringify(preprocessing),
+  };
+}
+
+/** The description that metadata hold; undefined where they hold none. @throws FormatError, DataError where it is malformed */
+export function describedBy(
+  values: ReadonlyMap<string, unknown>,
+  where: string,
+): NetworkDescription | undefined {
+  if (!values.has("preprocessing")) return undefined;
+  const parsed = (key: string): unknown => {
+    try {
+      return JSON.parse(String(values.get(key)));
+    } catch (cause) {
+      throw new FormatError(`${where}: its metadata ${key} is no JSON`, { cause });
+    }
+  };
+  const [options, classes, preprocessing] = [parsed("options"), parsed("classes"), parsed("preprocessing")];
+  return readDescription({ name: values.get("model"), options, classes, preprocessing }, where);
 }

@@ -1,7 +1,7 @@
 import { DataError } from "../../base/errors.js";
-import { forEvaluation, type ImageDataset } from "../../data/dataset.js";
+import { forEvaluation, type ImageDataset, withNormalization } from "../../data/dataset.js";
 import { loadImageFolder } from "../../data/node-image-folder.js";
-import { type GivenOptions, textOption, UsageError } from "../command.js";
+import { type GivenOptions, refuseOptions, textOption, UsageError } from "../command.js";
 import { dataSettings } from "../train/config.js";
 import { loadTrainingImages } from "../train/data-source.js";
 import { storedSettings } from "../train/train-run.js";
@@ -52,11 +52,20 @@ async function chosenImages(
   const data = textOption(options, "data");
   if (data === undefined) {
     if (run === undefined) throw new UsageError(`${title} is no run: --data must say on which images`);
-    return (await loadTrainingImages(await storedSettings(run), say)).test;
+    const settings = await storedSettings(run);
+    const given = {
+      ...(options.skipBroken === true ? { skipBroken: true } : {}),
+      ...(options.dataFolder === undefined ? {} : { folder: String(options.dataFolder) }),
+    };
+    return (await loadTrainingImages({ ...settings, data: { ...settings.data, ...given } }, say)).test;
   }
   const settings = dataSettings(data, textOption(options, "dataFolder") ?? null);
-  if (settings.data.name !== "folder") return (await loadTrainingImages(settings, say)).test;
   const { imageShape, normalization, ...resizing } = description.preprocessing;
+  if (settings.data.name !== "folder") {
+    refuseOptions(options, ["skipBroken"], "is for folders of images");
+    return withNormalization((await loadTrainingImages(settings, say)).test, normalization);
+  }
+  refuseOptions(options, ["dataFolder"], `does not go with --data ${data}, which is a folder itself`);
   const [channels, height, width] = imageShape;
   const folder = await loadImageFolder(data, {
     ...resizing,
@@ -64,8 +73,9 @@ async function chosenImages(
     channels: channels === 1 ? 1 : 3,
     normalization,
     trainingCrop: { kind: "center" },
-    onError: options.skipBroken === true ? "skip" : "fail",
-    onBroken: ({ message }) => say(`left out: ${message}`),
+    ...(options.skipBroken === true
+      ? { onError: "skip" as const, onBroken: ({ message }) => say(`left out: ${message}`) }
+      : {}),
   });
   return folder.test ?? folder.validation ?? forEvaluation(folder.train);
 }

@@ -12,7 +12,7 @@ import { defaultRuntime } from "../../runtime/provider.js";
 import { release, run } from "../../runtime/run.js";
 import type { SessionOptions } from "../../runtime/types.js";
 import { type Comparison, compareTensors, worstOf } from "../../verify/compare.js";
-import type { NetworkDescription } from "./description.js";
+import { descriptionMetadata, type NetworkDescription } from "./description.js";
 import { randomImages } from "./random-images.js";
 
 /** Names of an exported network's input [batch, C, H, W], normalized, and output [batch, classes]. */
@@ -44,16 +44,12 @@ export function exportNetwork(
 }
 
 function metadataOf(model: ImageModel, description: NetworkDescription): Record<string, string> {
-  const { name, options, classes, preprocessing } = description;
   const maps = modelMaps(model).map(({ tap, mechanism, name: map, declaration: { kind, range } }) => {
     return { tap, mechanism, map, kind, ...(range ? { range } : {}) };
   });
   return {
-    model: name,
+    ...descriptionMetadata(description),
     producer: `fovea ${version}`,
-    options: JSON.stringify(options),
-    classes: JSON.stringify(classes),
-    preprocessing: JSON.stringify(preprocessing),
     attentionMaps: JSON.stringify(maps),
   };
 }

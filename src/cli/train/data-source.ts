@@ -7,10 +7,11 @@ import {
   randomShift,
 } from "../../data/augment.js";
 import { colorJitter } from "../../data/color-jitter.js";
-import { type ImageDataset, sliceDataset } from "../../data/dataset.js";
+import { forEvaluation, type ImageDataset, sliceDataset } from "../../data/dataset.js";
 import { loadCifar10, loadCifar100 } from "../../data/node-cifar.js";
 import { loadImageFolder } from "../../data/node-image-folder.js";
 import { loadMnist } from "../../data/node-mnist.js";
+import { readableImages } from "../../data/readable.js";
 import { splitDataset } from "../../data/split.js";
 import type { DataName, TrainSettings } from "./config.js";
 
@@ -49,7 +50,7 @@ const sources: Readonly<Record<DataName, DataSource>> = {
       const folder = await loadImageFolder(requiredFolder(settings), {
         size,
         onError: skipBroken ? "skip" : "fail",
-        onBroken: ({ message }) => say(`left out: ${message}`),
+        ...(skipBroken ? { onBroken: ({ message }) => say(`left out: ${message}`) } : {}),
       });
       const { train, validation: heldBack = folder.test } = folder;
       if (heldBack) return { train, test: heldBack };
@@ -65,13 +66,23 @@ function requiredFolder({ name, folder }: DataSettings): string {
   throw new OptionError(`training on ${name} needs --data-folder, where its files are`);
 }
 
-/** Loads the images that settings name, as many of them as they say. @throws DataError, OptionError */
+/**
+ * Loads the images that settings name, as many of them as they say; broken ones to test on are left out where settings allow it.
+ * @param say told of images that are left out
+ * @throws DataError, OptionError
+ */
 export async function loadTrainingImages(
-  { data, seed }: Pick<TrainSettings, "data" | "seed">,
+  { data, seed, overfit }: Pick<TrainSettings, "data" | "seed" | "overfit">,
   say: (text: string) => void,
 ): Promise<TrainingImages> {
   const { train, test } = await sources[data.name].load(data, { seed, say });
-  return { train: firstImages(train, data.trainImages), test: firstImages(test, data.testImages) };
+  const trained = firstImages(train, data.trainImages);
+  if (overfit === null) {
+    return { train: trained, test: await readableImages(firstImages(test, data.testImages)) };
+  }
+  // The same few images to train and to test on.
+  const few = await readableImages(forEvaluation(firstImages(trained, overfit)));
+  return { train: few, test: few };
 }
 
 /** What is done to training images, where settings ask for it. */

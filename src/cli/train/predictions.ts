@@ -5,16 +5,13 @@ import { Loader } from "../../data/loader.js";
 /** Class scores [N, classes] of normalized images [N, C, H, W]. */
 export type Logits = (images: HostTensor) => Promise<HostTensor>;
 
-/** What stands for the class of an image that was skipped, as it could not be read. */
-const none = -1;
-
-/** The predicted class of every image of a data set, in its order; -1 for one that was skipped. */
+/** The predicted class of every image of a data set, all of which can be read, in its order. */
 export async function predictAll(
   dataset: ImageDataset,
   batchSize: number,
   logitsOf: Logits,
 ): Promise<number[]> {
-  const predictions = Array<number>(dataset.length).fill(none);
+  const predictions: number[] = [];
   for await (const { x, indices } of new Loader(dataset, { batchSize }).sequential()) {
     const shape = [indices.length, ...dataset.imageShape];
     const predicted = highestPerRow(await logitsOf({ dtype: "float32", shape, data: x }));
@@ -23,10 +20,10 @@ export async function predictAll(
   return predictions;
 }
 
-/** Share of the images that were predicted whose class is their label. */
+/** Share of the images whose predicted class is their label. */
 export function accuracyOf(dataset: ImageDataset, predictions: readonly number[]): number {
   const right = predictions.filter((prediction, index) => prediction === dataset.label(index)).length;
-  return right / predictions.filter((prediction) => prediction !== none).length;
+  return right / predictions.length;
 }
 
 /** Index of the first maximum of each row of a matrix. */

@@ -1,4 +1,3 @@
-import { forEvaluation, sliceDataset } from "../../data/dataset.js";
 import { Loader } from "../../data/loader.js";
 import { cutmix, mixup } from "../../data/mix.js";
 import { preprocessingOf } from "../../data/preprocessing.js";
@@ -12,6 +11,7 @@ import { crossEntropy } from "../../train/losses.js";
 import { adamW, sgd } from "../../train/optimizers.js";
 import { noDecayForBiasesAndNorms } from "../../train/parameter-groups.js";
 import { cosine, warmUp } from "../../train/schedules.js";
+import { asUsage } from "../command.js";
 import { requireClassifier } from "../network/classifier.js";
 import type { NetworkDescription } from "../network/description.js";
 import { readWeightsFile } from "../network/open.js";
@@ -35,15 +35,16 @@ export interface TrainTask extends TrainingImages {
 
 /**
  * Loads the data and builds the network and the options of `fit` that settings stand for.
- * @param say told of images that are left out
- * @throws UsageError for a network that is no classifier; DataError for missing data; OptionError for settings that do not fit together; FormatError for weights that do not fit
+ * @param context.say told of images that are left out
+ * @param context.resumes the run's checkpoint has the weights: those to begin with are not read again
+ * @throws UsageError for a network or mechanism that cannot be used; DataError for missing data; OptionError for settings that do not fit together; FormatError for weights that do not fit
  */
 export async function createTask(
   settings: TrainSettings,
-  say: (text: string) => void = () => {},
+  { say = () => {}, resumes = false }: { say?: (text: string) => void; resumes?: boolean } = {},
 ): Promise<TrainTask> {
-  requireClassifier(settings.model);
-  const { train, test } = trialImages(await loadTrainingImages(settings, say), settings.overfit);
+  asUsage(() => requireClassifier(settings.model));
+  const { train, test } = await loadTrainingImages(settings, say);
   const { model: name, seed, batchSize, learningRate, weightDecay, labelSmoothing } = settings;
   const [inChannels, height, width] = train.imageShape;
   const sized = models.info(name).defaults.imageSize !== undefined;
@@ -53,8 +54,8 @@ export async function createTask(
     numClasses: train.classes.length,
     ...(sized ? { imageSize: [height, width] } : {}),
   };
-  const model = models.create(name, options);
-  const fresh = settings.init === null ? [] : await beginWith(model, settings.init);
+  const model = asUsage(() => models.create(name, options));
+  const fresh = settings.init === null || resumes ? [] : await beginWith(model, settings.init);
   const schedule = cosine({ rate: learningRate });
   return {
     model,
@@ -82,13 +83,6 @@ export async function createTask(
   };
 }
 
-/** The same few images to train and to test on, where settings ask for that. */
-function trialImages(images: TrainingImages, count: number | null): TrainingImages {
-  if (count === null) return images;
-  const few = forEvaluation(sliceDataset(images.train, 0, Math.min(count, images.train.length)));
-  return { train: few, test: few };
-}
-
 /** What is done to training images and batches. */
 function changes(settings: TrainSettings) {
   if (settings.overfit !== null) return {};
@@ -104,5 +98,6 @@ function changes(settings: TrainSettings) {
 
 /** Gives a network the weights of a file, but for a classifier of other classes. Returns what is left as it was. */
 async function beginWith(model: ImageModel, file: string): Promise<readonly string[]> {
-  return loadCheckpoint(model, await readWeightsFile(file), { newHead: true, source: file }).kept;
+  const { tensors } = await readWeightsFile(file);
+  return loadCheckpoint(model, tensors, { newHead: true, source: file }).kept;
 }

@@ -50,7 +50,7 @@ export type TrainOutcome =
 /** Trains, evaluates, exports, checks the export and draws. */
 export async function trainRun(request: TrainRequest, talk: TrainTalk): Promise<TrainOutcome> {
   const settings = await settingsOfRequest(request);
-  const task = await createTask(settings, talk.say);
+  const task = await createTask(settings, { say: talk.say, resumes: "resume" in request });
   const folder =
     "resume" in request ? await reopen(request.folder) : await createFolder(request, settings, task.network);
   const { session } = request;

@@ -93,7 +93,8 @@ export class Trainer {
     if (options.totalSteps !== undefined) checkInteger("training", "totalSteps", options.totalSteps);
     initialize(model, { seed });
     const { device } = await runtime.resolveDevice(sessionOptions?.device);
-    const definition = buildTrainingStep({ target: sessionTarget(device), ...options });
+    const target = sessionTarget(device, await runtime.channelBlock(device));
+    const definition = buildTrainingStep({ target, ...options });
     const session = await runtime.createSession(definition.bytes, {
       name: "training step",
       ...sessionOptions,

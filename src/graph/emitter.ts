@@ -36,6 +36,10 @@ export interface Emitter {
     attributes?: OnnxAttributes,
     domain?: string,
   ): string[];
+  /** Another form of a value that a node has made already, such as its `blocks`. */
+  form(value: string, kind: string): string | undefined;
+  /** Notes another form of a value. */
+  addForm(value: string, kind: string, other: string): void;
   /** Adds an initializer, or finds an equal one, and returns its name. */
   constant(tensor: HostTensor): string;
 }

@@ -3,6 +3,7 @@ import type { Emitter } from "../graph/emitter.js";
 import { type Call, defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
 import { broadcastShapes, concreteShape, isConcrete } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
+import { blockedScale, blockedShift, blockedUnshift } from "./blocked-channels.js";
 import { cast, equal, greater, requireNumbers, where } from "./compare.js";
 import { reshapeNode } from "./nodes.js";
 
@@ -59,6 +60,7 @@ const pairs = [
 export const add: Op<Binary> = defineOp("add", {
   type: broadcastType,
   onnx: emitPair("Add"),
+  blocked: blockedShift,
   gradient: ({ cotangent: dy }) => [() => dy, () => dy],
   elementwise: true,
   broadcasts: true,
@@ -70,6 +72,7 @@ export const add: Op<Binary> = defineOp("add", {
 export const sub: Op<Binary> = defineOp("sub", {
   type: broadcastType,
   onnx: emitPair("Sub"),
+  blocked: blockedUnshift,
   gradient: ({ cotangent: dy }) => [() => dy, () => neg(dy)],
   elementwise: true,
   broadcasts: true,
@@ -81,6 +84,7 @@ export const sub: Op<Binary> = defineOp("sub", {
 export const mul: Op<Binary> = defineOp("mul", {
   type: broadcastType,
   onnx: emitPair("Mul"),
+  blocked: blockedScale,
   gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, b), () => mul(dy, a)],
   elementwise: true,
   broadcasts: true,

@@ -20,12 +20,26 @@ export function wholeBlocks(count: number, block: number): number {
 
 /** [N, C, H, W] as blocks; channels that are missing to whole blocks are zeros. C has to be a multiple of 4. */
 export function toBlocks(emit: Emitter, x: string): string {
-  return emit.node("ReorderInput", [x], {}, domain);
+  const known = emit.form(x, "blocks");
+  if (known !== undefined) return known;
+  const blocks = emit.node("ReorderInput", [x], {}, domain);
+  emit.addForm(x, "blocks", blocks);
+  return blocks;
 }
 
-/** Blocks as [N, channels, H, W]. */
+/** Blocks as [N, channels, H, W]. Where only operators on blocks use the result, the reordering is left out of the model. */
 export function fromBlocks(emit: Emitter, x: string, channels: number): string {
-  return emit.node("ReorderOutput", [x], { channels: { int: channels } }, domain);
+  const plain = emit.node("ReorderOutput", [x], { channels: { int: channels } }, domain);
+  if (channels % channelBlock(emit.target) === 0) emit.addForm(plain, "blocks", x);
+  return plain;
+}
+
+/** The mean over the positions of each channel: [N, C, 1, 1], in blocks as much as plain. */
+export function blockedMeanNode(emit: Emitter, x: string, width: number): string {
+  // The kernel adds one position after the other; rows first keep the sums short, and with them the error of a mean far from zero.
+  const attributes = { kernel_shape: { ints: [1, width] }, strides: { ints: [1, 1] } };
+  const rows = emit.node("AveragePool", [x], attributes, domain);
+  return emit.node("GlobalAveragePool", [rows], {}, domain);
 }
 
 /** Window of a blocked convolution, all axes written out. */

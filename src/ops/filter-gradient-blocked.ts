@@ -39,10 +39,7 @@ export function blockedFilterGradient(
     bandHeight,
     paddedWidth * channels,
   ]);
-  // Samples become blocks first, then filters: [groups, K/b, positions, b of N, b of K].
-  const bySample = toBlocks(emit, reshapeNode(emit, cotangents(), [groups, block, 1, filters * positions]));
-  const byFilter = toBlocks(emit, reshapeNode(emit, bySample, [groups, filters, 1, positions * block]));
-  const kernels = reshapeNode(emit, byFilter, [groups * wholeFilters, block, bandRows, columns]);
+  const kernels = reshapeNode(emit, cotangents(), [groups * wholeFilters, block, bandRows, columns]);
   const all = blockedConvNode(emit, [image, kernels], {
     kernel: [bandRows, columns],
     dilation: [strideHeight, strideWidth * channels],
@@ -97,10 +94,20 @@ export function blockedFilterGradient(
     return emit.node("Concat", cut, { axis: { int: 0 } });
   }
 
-  /** The cotangents of the bands: [samples, K, positions]. */
+  /** [groups, K/b, positions, b of N, b of K]. */
   function cotangents(): string {
-    if (bands === 1) return dy;
-    return transposeNode(emit, reshapeNode(emit, dy, [images, filters, bands!, positions]), [2, 0, 1, 3]);
+    const inBlocks = filters === wholeFilters ? emit.form(dy, "blocks") : undefined;
+    if (bands === 1 && inBlocks !== undefined) {
+      const apart = reshapeNode(emit, inBlocks, [groups, block, filters / block, positions, block]);
+      return transposeNode(emit, apart, [0, 2, 3, 1, 4]);
+    }
+    const banded =
+      bands === 1
+        ? dy
+        : transposeNode(emit, reshapeNode(emit, dy, [images, filters, bands!, positions]), [2, 0, 1, 3]);
+    // Samples become blocks first, then filters.
+    const bySample = toBlocks(emit, reshapeNode(emit, banded, [groups, block, 1, filters * positions]));
+    return toBlocks(emit, reshapeNode(emit, bySample, [groups, filters, 1, positions * block]));
   }
 }
 

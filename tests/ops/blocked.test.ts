@@ -6,7 +6,24 @@ import { input } from "../../src/graph/leaf.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { decodeModel } from "../../src/onnx/decoder.js";
 import { emitModel } from "../../src/onnx/emit.js";
-import { type ConvAttributes, conv, gradients, mul, square, sub, sum } from "../../src/ops/index.js";
+import {
+  add,
+  batchNormTraining,
+  type ConvAttributes,
+  channelAffine,
+  conv,
+  div,
+  gradients,
+  mean,
+  mul,
+  relu,
+  sigmoid,
+  slice,
+  square,
+  sub,
+  sum,
+  transpose,
+} from "../../src/ops/index.js";
 import { nodeRuntime } from "../../src/runtime/node.js";
 import { cpu, evaluate, floats, leavesOf, relativeError } from "./evaluate.js";
 
@@ -120,6 +137,104 @@ describe("the form of a convolution", () => {
     plain([2, 16, 6, 6, 6], [16, 16, 3, 3, 3]);
     plain([2, 1, 8, 8], [16, 1, 3, 3]);
     plain([2, 18, 8, 8], [18, 18, 3, 3]);
+  });
+});
+
+describe("what follows a convolution in blocks", () => {
+  const x = normal("x", [16, 16, 7, 6]);
+  const w = normal("w", [32, 16, 3, 3]);
+  /** A convolution with what `body` makes of it, and the gradients of a weighted sum of that. */
+  const following =
+    (body: (y: Tensor, values: Tensor) => Tensor) => (image: Tensor, filters: Tensor, values: Tensor) => {
+      const result = body(conv(image, filters, undefined, { padding: 1 }), values);
+      const loss = sum(square(add(result, 0.3)), { keepDims: false });
+      const [dx, dw, dv] = gradients(loss, [image, filters, values]) as [Tensor, Tensor, Tensor];
+      return { result, dx, dw, dv };
+    };
+  const perChannel = [1, 32, 1, 1];
+  const perSample = [16, 32, 1, 1];
+
+  it.each<[what: string, values: readonly number[], body: (y: Tensor, values: Tensor) => Tensor]>([
+    ["a product with values per channel", perChannel, (y, values) => mul(values, y)],
+    ["a product with values per sample and channel", perSample, (y, values) => mul(y, values)],
+    ["a sum with values per channel", perChannel, (y, values) => add(y, values)],
+    ["a sum with values per sample and channel", perSample, (y, values) => add(values, y)],
+    ["a difference", perSample, (y, values) => sub(y, values)],
+    ["a difference of values per channel", perChannel, (y, values) => sub(values, y)],
+    ["a quotient by values per channel", perChannel, (y, values) => div(y, add(square(values), 1))],
+    ["a product with values per row", [16, 1, 7, 1], (y, values) => mul(y, values)],
+    ["means of positions", perSample, (y, values) => mul(values, mean(y, { axes: [2, 3] }))],
+    [
+      "means of positions without their axes",
+      [16, 32],
+      (y, values) => mul(values, mean(y, { axes: [2, 3], keepDims: false })),
+    ],
+    [
+      "sums of samples and positions",
+      [32],
+      (y, values) => mul(values, sum(y, { axes: [0, 2, 3], keepDims: false })),
+    ],
+    ["means of channels", [16, 1, 7, 6], (y, values) => mul(y, add(values, mean(y, { axes: [1] })))],
+    ["an affine map", [32], (y, values) => channelAffine(y, values, square(values))],
+    [
+      "normalization and an activation",
+      [32],
+      (y, values) => relu(batchNormTraining(y, add(values, 2), values, { epsilon: 1e-5 })),
+    ],
+    ["a gate", perSample, (y, values) => mul(relu(y), sigmoid(mul(values, mean(relu(y), { axes: [2, 3] }))))],
+    ["a branch that is not in blocks", [16, 32, 7, 6], (y, values) => add(relu(y), values)],
+    ["a scalar", [1], (y, values) => mul(sub(2, y), values)],
+  ])("has the values of the plain form: %s", async (_what, shape, body) => {
+    const values = [x, w, normal("v", shape)];
+    const plain = await evaluate(values, following(body));
+    const found = await evaluate(values, following(body), blocked);
+    for (const [name, value] of Object.entries(plain)) {
+      expect(relativeError(found[name]!, value), name).toBeLessThan(2e-5);
+    }
+  });
+
+  it("is as exact as the plain form for means far from zero", async () => {
+    const normalized = (image: Tensor, filters: Tensor, level: Tensor, scale: Tensor, shift: Tensor) => {
+      const y = conv(image, filters, level, { padding: 1 });
+      const whole = batchNormTraining(y, scale, shift, { epsilon: 1e-5 });
+      return { y: slice(whole, { axes: [0], starts: [0], ends: [1], steps: [1] }) };
+    };
+    const values = (level: number) => [
+      normal("x", [16, 16, 32, 32]),
+      w,
+      ...[level, 1, 0].map((value) => floats([32], Array(32).fill(value))),
+    ];
+    const { y: exact } = await evaluate(values(0), normalized);
+    const error = async (target: Target) =>
+      relativeError((await evaluate(values(1000), normalized, target)).y!, exact!);
+    const plain = await error(cpu);
+    const found = await error(blocked);
+    expect(found).toBeLessThan(2 * plain);
+  });
+
+  it("stays in blocks up to the next convolution", () => {
+    const chain = (image: Tensor, filters: Tensor, scale: Tensor) => {
+      const y = relu(
+        batchNormTraining(conv(image, filters, undefined, { padding: 1 }), scale, scale, { epsilon: 1e-5 }),
+      );
+      return {
+        y: mean(conv(y, transpose(filters, { perm: [1, 0, 2, 3] }), undefined, { padding: 1 }), {
+          axes: [2, 3],
+        }),
+      };
+    };
+    const found = operatorsOf([x, w, normal("v", [32])], chain, blocked16);
+    expect(found.filter((name) => name.includes("ReorderOutput"))).toEqual([]);
+    // The image, and the filters twice.
+    expect(found.filter((name) => name.includes("ReorderInput"))).toHaveLength(3);
+  });
+
+  it("leaves long sums to the plain form", () => {
+    const body = (image: Tensor, filters: Tensor) => ({
+      y: mean(conv(image, filters, undefined, { padding: 1 }), { axes: [2, 3] }),
+    });
+    const found = operatorsOf([normal("x", [1, 16, 65, 3]), w], body, blocked16);
+    expect(found).toContain("ReduceMean");
   });
 });
 

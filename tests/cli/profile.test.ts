@@ -30,7 +30,7 @@ const small = [
   "2",
   "--size",
   "8",
-  "--channels",
+  "--in-channels",
   "1",
   "--runs",
   "2",
@@ -48,9 +48,7 @@ describe("fovea profile", () => {
       model: "seresnet8",
       training: true,
       batch: 2,
-      channels: 1,
-      height: 8,
-      width: 8,
+      imageShape: [1, 8, 8],
       runs: 2,
     });
     const sum = (rows: readonly Row[], of: "milliseconds" | "share") =>
@@ -74,8 +72,8 @@ describe("fovea profile", () => {
   it("writes tables of a forward pass", async () => {
     const { code, out, log } = await fovea("profile", ...small, "--attention", "eca", "--depth", "1");
     expect(code).toBe(0);
-    expect(log).toBe("profiling seresnet8 with eca, forward pass of [2, 1, 8, 8], 2 runs ...");
-    expect(out).toMatch(/^seresnet8 with eca, forward pass of \[2, 1, 8, 8\]: .* in \d+ nodes$/m);
+    expect(log).toBe("profiling seresnet8, forward pass of [2, 1, 8, 8], 2 runs ...");
+    expect(out).toMatch(/^seresnet8, forward pass of \[2, 1, 8, 8\]: .* in \d+ nodes$/m);
     expect(out).toMatch(/^ {2}operator +nodes +ms +share +GFLOP\/s +GB\/s$/m);
     expect(out).toMatch(/^ {2}layer1 /m);
     expect(out).not.toContain("layer1.0");

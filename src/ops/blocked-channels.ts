@@ -3,7 +3,14 @@ import type { Emitter } from "../graph/emitter.js";
 import type { Call } from "../graph/operator.js";
 import { concreteShape, isConcrete, type Shape, sameShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { blockedConvNode, blockedMeanNode, channelBlock, fromBlocks, toBlocks } from "./blocked.js";
+import {
+  blockedConvNode,
+  blockedMeanNode,
+  channelBlock,
+  fromBlocks,
+  longestSum,
+  toBlocks,
+} from "./blocked.js";
 import { reduceNode, reshapeNode } from "./nodes.js";
 
 /*
@@ -12,7 +19,7 @@ import { reduceNode, reshapeNode } from "./nodes.js";
  */
 
 /** True for [N, C, H, W] in whole blocks of channels that is at hand in blocks. */
-export function liesInBlocks(emit: Emitter, operand: string, shape: Shape): boolean {
+function liesInBlocks(emit: Emitter, operand: string, shape: Shape): boolean {
   const block = channelBlock(emit.target);
   return (
     block > 0 &&
@@ -103,9 +110,6 @@ export function blockedAffine(
   return affine(emit, x!, shape, shape[1]!, { scale: scale!, shift: shift! });
 }
 
-/** Rows and columns up to which a sum of one after the other in float32 is exact enough. */
-const mostInLine = 64;
-
 /** A mean or a sum over the positions, or over positions and samples. */
 export function blockedReduction(
   emit: Emitter,
@@ -119,9 +123,9 @@ export function blockedReduction(
   if (!liesInBlocks(emit, x!, shape) || (known !== "2,3" && known !== "0,2,3")) return undefined;
   const [samples, channels, height, width] = concreteShape(shape) as [number, number, number, number];
   const positions = height * width;
-  if (Math.max(height, width) > mostInLine) return undefined;
+  if (Math.max(height, width) > longestSum) return undefined;
   // One position: blocks and [N, C, 1, 1] are the same memory.
-  let result = blockedMeanNode(emit, toBlocks(emit, x!), width);
+  let result = blockedMeanNode(emit, toBlocks(emit, x!), [height, width]);
   if (known === "0,2,3") result = reduceNode(emit, kind === "mean" ? "ReduceMean" : "ReduceSum", result, [0]);
   if (kind === "sum") {
     const count = emit.constant({ dtype: "float32", shape: [1], data: Float32Array.of(positions) });

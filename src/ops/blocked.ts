@@ -34,9 +34,17 @@ export function fromBlocks(emit: Emitter, x: string, channels: number): string {
   return plain;
 }
 
+/** Elements up to which a sum of one after the other in float32 is exact enough. */
+export const longestSum = 64;
+
 /** The mean over the positions of each channel: [N, C, 1, 1], in blocks as much as plain. */
-export function blockedMeanNode(emit: Emitter, x: string, width: number): string {
+export function blockedMeanNode(
+  emit: Emitter,
+  x: string,
+  [height, width]: readonly [height: number, width: number],
+): string {
   // The kernel adds one position after the other; rows first keep the sums short, and with them the error of a mean far from zero.
+  if (height * width <= longestSum) return emit.node("GlobalAveragePool", [x], {}, domain);
   const attributes = { kernel_shape: { ints: [1, width] }, strides: { ints: [1, 1] } };
   const rows = emit.node("AveragePool", [x], attributes, domain);
   return emit.node("GlobalAveragePool", [rows], {}, domain);

@@ -5,8 +5,10 @@ import { foldCalls } from "../graph/fold.js";
 import { sameShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Variable } from "../graph/variable.js";
-import { fromBlocks, toBlocks } from "../ops/blocked.js";
-import { isLayoutFree } from "../ops/blocked-channels.js";
+import { provideBlockedForms } from "../ops/blocked-forms.js";
+import { isLayoutFree } from "./blocks/channels.js";
+import { forms } from "./blocks/forms.js";
+import { fromBlocks, toBlocks } from "./blocks/layout.js";
 import { ModelBuilder, type OnnxSize } from "./builder.js";
 import { lower } from "./lowering/index.js";
 
@@ -41,6 +43,7 @@ export const sessionOpset = 21;
  */
 export function emitModel(request: EmitRequest): EmittedModel {
   const builder = new ModelBuilder(request.target);
+  if (request.target.channelBlock !== undefined) provideBlockedForms(builder, forms);
   const reached = reachableLeaves(request.outputs.values());
   const lowered = lower([...request.outputs.values()], request.target);
   const names = new Map<Tensor, string>();

@@ -3,7 +3,7 @@ import type { Emitter } from "../graph/emitter.js";
 import { type Call, defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
 import { broadcastShapes, concreteShape, isConcrete } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { blockedScale, blockedShift, blockedUnshift } from "./blocked-channels.js";
+import { blockedForms } from "./blocked-forms.js";
 import { cast, equal, greater, requireNumbers, where } from "./compare.js";
 import { reshapeNode } from "./nodes.js";
 
@@ -60,7 +60,7 @@ const pairs = [
 export const add: Op<Binary> = defineOp("add", {
   type: broadcastType,
   onnx: emitPair("Add"),
-  blocked: blockedShift,
+  blocked: (emit, operands, call) => blockedForms(emit)?.shift(emit, operands, call),
   gradient: ({ cotangent: dy }) => [() => dy, () => dy],
   elementwise: true,
   broadcasts: true,
@@ -72,7 +72,7 @@ export const add: Op<Binary> = defineOp("add", {
 export const sub: Op<Binary> = defineOp("sub", {
   type: broadcastType,
   onnx: emitPair("Sub"),
-  blocked: blockedUnshift,
+  blocked: (emit, operands, call) => blockedForms(emit)?.unshift(emit, operands, call),
   gradient: ({ cotangent: dy }) => [() => dy, () => neg(dy)],
   elementwise: true,
   broadcasts: true,
@@ -84,7 +84,7 @@ export const sub: Op<Binary> = defineOp("sub", {
 export const mul: Op<Binary> = defineOp("mul", {
   type: broadcastType,
   onnx: emitPair("Mul"),
-  blocked: blockedScale,
+  blocked: (emit, operands, call) => blockedForms(emit)?.scale(emit, operands, call),
   gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, b), () => mul(dy, a)],
   elementwise: true,
   broadcasts: true,

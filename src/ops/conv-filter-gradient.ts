@@ -1,7 +1,7 @@
 import { elementCount } from "../base/dtype.js";
 import type { Emitter } from "../graph/emitter.js";
+import { blockedForms } from "./blocked-forms.js";
 import { convNode } from "./conv-node.js";
-import { blockedDepthwiseGradient, blockedFilterGradient } from "./filter-gradient-blocked.js";
 import { reduceNode, reshapeNode, sliceNode, transposeNode } from "./nodes.js";
 import { kernelExtent, type Window } from "./window.js";
 
@@ -28,16 +28,10 @@ export function emitFilterGradient(
   const fit = fitInput(emit, x, problem);
   const operands = [fit.x, dy] as const;
   const fitted = { ...problem, input: [...input.slice(0, 2), ...fit.sizes] };
-  if (kernel.length === 2 && window.groups === 1 && window.dilation.every((step) => step === 1)) {
-    return (
-      blockedFilterGradient(emit, operands, fitted, fit.padding) ??
-      channelsInWidth(emit, operands, fitted, fit.padding)
-    );
-  }
-  return (
-    blockedDepthwiseGradient(emit, operands, fitted, fit.padding) ??
-    channelsAsBatch(emit, operands, fitted, fit.padding)
-  );
+  const inBlocks = blockedForms(emit)?.filterGradient(emit, operands, fitted, fit.padding);
+  if (inBlocks !== undefined) return inBlocks;
+  const isPlane = kernel.length === 2 && window.groups === 1 && window.dilation.every((step) => step === 1);
+  return (isPlane ? channelsInWidth : channelsAsBatch)(emit, operands, fitted, fit.padding);
 }
 
 /** Cuts input that no window reaches and finds the padding with which exactly the kernel's positions come out. */

@@ -3,7 +3,7 @@ import { ShapeError } from "../base/errors.js";
 import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { blockedConv } from "./conv-blocked.js";
+import { blockedForms } from "./blocked-forms.js";
 import { emitFilterGradient } from "./conv-filter-gradient.js";
 import { type ConvWindow, convNode, convNodeAttributes, spreadConv } from "./conv-node.js";
 import { reshapeNode, sliceNode, transposeNode } from "./nodes.js";
@@ -78,7 +78,10 @@ export const conv: Op<[x: Tensor, weight: Tensor, bias?: Tensor], ConvAttributes
   onnx: (emit, operands, { inputs: [x, weight], attributes }) => {
     const sizes = { input: spatialSizes(x), weight: concreteShape(weight.shape) };
     const window = attributes as ConvWindow;
-    return blockedConv(emit, operands, sizes, window, "straight") ?? convNode(emit, operands, sizes, window);
+    return (
+      blockedForms(emit)?.conv(emit, operands, sizes, window, "straight") ??
+      convNode(emit, operands, sizes, window)
+    );
   },
   gradient: ({ inputs: [x, weight, bias], attributes, cotangent: dy }) => [
     () => convTranspose(dy, weight, { ...attributes, outputSize: spatialSizes(x) }),
@@ -173,7 +176,7 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
       if (window.stride.every((step) => step === 1) && mirrored.every((count) => count >= 0)) {
         const reversed = { ...window, padding: mirrored };
         return (
-          blockedConv(emit, [x!, w!], sizes, reversed, "mirrored") ??
+          blockedForms(emit)?.conv(emit, [x!, w!], sizes, reversed, "mirrored") ??
           convNode(emit, [x!, mirrorFilters()], sizes, reversed)
         );
       }

@@ -1,7 +1,7 @@
-import type { Emitter } from "../graph/emitter.js";
-import { blockedConvNode, channelBlock, padBlocks, toBlocks, wholeBlocks } from "./blocked.js";
-import type { FilterGradient } from "./conv-filter-gradient.js";
-import { int64Vector, reduceNode, reshapeNode, sliceNode, transposeNode } from "./nodes.js";
+import type { Emitter } from "../../graph/emitter.js";
+import type { FilterGradient } from "../../ops/conv-filter-gradient.js";
+import { int64Vector, reduceNode, reshapeNode, sliceNode, transposeNode } from "../../ops/nodes.js";
+import { blockedConvNode, channelBlock, padBlocks, toBlocks, wholeBlocks } from "./layout.js";
 
 /**
  * The gradient of filters of two spatial axes and one group as a blocked convolution in which samples take the place of channels: the
@@ -19,7 +19,9 @@ export function blockedFilterGradient(
   const block = channelBlock(emit.target);
   const [images, channels, height, width] = input as [number, number, number, number];
   const [, filters, rows, columns] = output as [number, number, number, number];
-  if (block === 0 || filters % 4 !== 0) return undefined;
+  const plain =
+    window.groups === 1 && window.dilation.every((step) => step === 1) && window.kernel.length === 2;
+  if (block === 0 || !plain || filters % 4 !== 0) return undefined;
   const bands = [1, 2, 4].find((count) => (images * count) % block === 0 && rows % count === 0);
   if (bands === undefined) return undefined;
   const samples = images * bands;
@@ -124,7 +126,7 @@ export function blockedDepthwiseGradient(
   const block = channelBlock(emit.target);
   const [samples, channels, height, width] = input as [number, number, number, number];
   const [, filters, rows, columns] = output as [number, number, number, number];
-  const depthwise = window.groups === channels && filters === channels;
+  const depthwise = window.kernel.length === 2 && window.groups === channels && filters === channels;
   const plain = [...window.stride, ...window.dilation].every((step) => step === 1);
   if (block === 0 || !depthwise || !plain || channels % 4 !== 0) return undefined;
   const whole = wholeBlocks(channels, block);

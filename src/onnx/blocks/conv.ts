@@ -1,4 +1,7 @@
-import type { Emitter } from "../graph/emitter.js";
+import type { Emitter } from "../../graph/emitter.js";
+import type { ConvSizes, ConvWindow } from "../../ops/conv-node.js";
+import { int64Vector } from "../../ops/nodes.js";
+import { windowCounts } from "../../ops/window.js";
 import {
   blockedConvNode,
   blockedFilters,
@@ -10,10 +13,7 @@ import {
   mirroredDepthwiseFilters,
   toBlocks,
   wholeBlocks,
-} from "./blocked.js";
-import type { ConvSizes, ConvWindow } from "./conv-node.js";
-import { int64Vector } from "./nodes.js";
-import { windowCounts } from "./window.js";
+} from "./layout.js";
 
 /** Results of fewer positions are not worth the reordering. */
 const leastPositions = 16;

@@ -1,8 +1,10 @@
-import { elementCount } from "../base/dtype.js";
-import type { Emitter } from "../graph/emitter.js";
-import type { Call } from "../graph/operator.js";
-import { concreteShape, isConcrete, type Shape, sameShape } from "../graph/size.js";
-import type { Tensor } from "../graph/tensor.js";
+import { elementCount } from "../../base/dtype.js";
+import type { Emitter } from "../../graph/emitter.js";
+import type { Call } from "../../graph/operator.js";
+import { concreteShape, isConcrete, type Shape, sameShape } from "../../graph/size.js";
+import type { Tensor } from "../../graph/tensor.js";
+import type { PairCall } from "../../ops/blocked-forms.js";
+import { reduceNode, reshapeNode } from "../../ops/nodes.js";
 import {
   blockedConvNode,
   blockedMeanNode,
@@ -10,8 +12,7 @@ import {
   fromBlocks,
   longestSum,
   toBlocks,
-} from "./blocked.js";
-import { reduceNode, reshapeNode } from "./nodes.js";
+} from "./layout.js";
 
 /*
  * Operators of a value per channel on tensors in blocks. A product or sum with one is a convolution of single elements in which every
@@ -58,10 +59,8 @@ function affine(
   return fromBlocks(emit, whole ? y : reshapeNode(emit, y, shape), channels);
 }
 
-type Pair = Call<[a: Tensor, b: Tensor], object>;
-
 /** The tensor and the values per channel that a product or sum in blocks is of. */
-function tensorAndValues(emit: Emitter, [a, b]: readonly string[], { inputs }: Pair) {
+function tensorAndValues(emit: Emitter, [a, b]: readonly string[], { inputs }: PairCall) {
   for (const [x, values, first, second] of [
     [a!, b!, inputs[0], inputs[1]],
     [b!, a!, inputs[1], inputs[0]],
@@ -74,19 +73,23 @@ function tensorAndValues(emit: Emitter, [a, b]: readonly string[], { inputs }: P
 }
 
 /** A product with values per channel. */
-export function blockedScale(emit: Emitter, operands: readonly string[], call: Pair): string | undefined {
+export function blockedScale(emit: Emitter, operands: readonly string[], call: PairCall): string | undefined {
   const found = tensorAndValues(emit, operands, call);
   return found && affine(emit, found.x, found.shape, found.groups, { scale: found.values });
 }
 
 /** A sum with values per channel. */
-export function blockedShift(emit: Emitter, operands: readonly string[], call: Pair): string | undefined {
+export function blockedShift(emit: Emitter, operands: readonly string[], call: PairCall): string | undefined {
   const found = tensorAndValues(emit, operands, call);
   return found && affine(emit, found.x, found.shape, found.groups, { shift: found.values });
 }
 
 /** A tensor less values per channel. */
-export function blockedUnshift(emit: Emitter, operands: readonly string[], call: Pair): string | undefined {
+export function blockedUnshift(
+  emit: Emitter,
+  operands: readonly string[],
+  call: PairCall,
+): string | undefined {
   const found = tensorAndValues(emit, operands, call);
   if (
     found === undefined ||

@@ -1,5 +1,5 @@
-import type { Emitter, Target } from "../graph/emitter.js";
-import { int64Vector, reshapeNode, transposeNode } from "./nodes.js";
+import type { Emitter, Target } from "../../graph/emitter.js";
+import { int64Vector, reshapeNode, transposeNode } from "../../ops/nodes.js";
 
 /*
  * ONNX Runtime's own layout of images on the CPU: channels in blocks that lie side by side, [N, C/b, H, W, b]. Its convolutions are

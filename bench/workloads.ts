@@ -7,6 +7,7 @@ import { gradients } from "../src/ops/gradients.js";
 import { matmul } from "../src/ops/matmul.js";
 import { graphCost } from "../src/report/cost.js";
 import type { Contestant } from "../src/report/timing.js";
+import { sessionTarget } from "../src/runtime/devices.js";
 import { compile } from "../src/runtime/executable.js";
 import { nodeRuntime } from "../src/runtime/node.js";
 import { crossEntropy } from "../src/train/losses.js";
@@ -135,12 +136,13 @@ export interface BuildTimes {
 /** Measures the stages of building a training step once. */
 export async function buildTimes(network: Network): Promise<BuildTimes> {
   const options = stepOptions(network);
+  const target = sessionTarget("cpu", await nodeRuntime().channelBlock("cpu"));
   const start = performance.now();
   const traced = traceObjective(options.model, options.objective, options.inputs, { training: true });
   const tracedAt = performance.now();
   gradients(traced.loss, [...namedParameters(options.model).values()]);
   const differentiatedAt = performance.now();
-  const step = buildTrainingStep(options);
+  const step = buildTrainingStep({ ...options, target });
   const builtAt = performance.now();
   const session = await nodeRuntime().createSession(step.bytes);
   const loadedAt = performance.now();

@@ -11,6 +11,7 @@ import { explainCommand } from "./explain.js";
 import { exportCommand } from "./export.js";
 import { list } from "./list.js";
 import { predict } from "./predict.js";
+import { profile } from "./profile.js";
 import { show } from "./show.js";
 import { summary } from "./summary.js";
 import { train } from "./train.js";
@@ -27,6 +28,7 @@ const commands: readonly Command[] = [
   show,
   compare,
   bench,
+  profile,
   verify,
   doctor,
 ];

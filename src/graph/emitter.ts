@@ -16,6 +16,11 @@ export interface Target {
   readonly kind: "portable" | "cpu" | "webgpu";
   /** Version of the default ONNX operator set. */
   readonly opset: number;
+  /**
+   * Channels in a block of the layout that ONNX Runtime's convolutions on this machine are fastest in. Absent where there is none, and
+   * where weights are constant: ONNX Runtime then chooses by itself. Operators that use it make a model of this machine alone.
+   */
+  readonly channelBlock?: number;
 }
 
 /** Receives the ONNX nodes that an operator becomes. Values are named by strings. */
@@ -31,6 +36,10 @@ export interface Emitter {
     attributes?: OnnxAttributes,
     domain?: string,
   ): string[];
+  /** Another form of a value that a node has made already, such as its `blocks`. */
+  form(value: string, kind: string): string | undefined;
+  /** Notes another form of a value. */
+  addForm(value: string, kind: string, other: string): void;
   /** Adds an initializer, or finds an equal one, and returns its name. */
   constant(tensor: HostTensor): string;
 }

@@ -42,6 +42,15 @@ export interface OperatorDefinition<I extends readonly (Tensor | undefined)[], A
   readonly onnx?:
     | string
     | ((emit: Emitter, inputs: readonly string[], call: Call<I, A> & { output: Tensor }) => string);
+  /**
+   * The same on operands that are at hand in the layout of `Target.channelBlock`, where that suits it. Element-wise operators on
+   * tensors of one shape need none.
+   */
+  blocked?(
+    emit: Emitter,
+    inputs: readonly string[],
+    call: Call<I, A> & { output: Tensor },
+  ): string | undefined;
   /** The same computation in simpler operators; emitted in place of this one. */
   expand?(inputs: I, attributes: A): Tensor;
   /** Absent for operators whose result is not differentiable (comparisons, integers). */

@@ -73,6 +73,7 @@ export class ModelBuilder implements Emitter {
   /** Names of all values that nodes can refer to; true where a node produces the value. */
   readonly #values = new Map<string, boolean>();
   readonly #outputNames = new Set<string>();
+  readonly #forms = new Map<string, string>();
   readonly #counters = new Map<string, number>();
   readonly #domains = new Set<string>();
 
@@ -106,6 +107,26 @@ export class ModelBuilder implements Emitter {
     for (const output of names) this.#define(output, true);
     this.#nodes.push({ name, opType, domain, inputs: [...inputs], outputs: names, attributes });
     return names;
+  }
+
+  form(value: string, kind: string): string | undefined {
+    return this.#forms.get(`${kind} ${value}`);
+  }
+
+  addForm(value: string, kind: string, other: string): void {
+    this.#forms.set(`${kind} ${value}`, other);
+  }
+
+  /** Leaves out the nodes that no output depends on. */
+  prune(): void {
+    const needed = new Set(this.#outputs.map(({ value }) => value));
+    // Nodes stand after those that they depend on.
+    const kept = [...this.#nodes].reverse().filter(({ inputs, outputs }) => {
+      if (!outputs.some((output) => needed.has(output))) return false;
+      for (const input of inputs) needed.add(input);
+      return true;
+    });
+    this.#nodes.splice(0, this.#nodes.length, ...kept.reverse());
   }
 
   constant(tensor: HostTensor): string {

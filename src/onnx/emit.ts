@@ -2,8 +2,13 @@ import { FoveaError } from "../base/errors.js";
 import { ancestors } from "../graph/ancestors.js";
 import type { Target } from "../graph/emitter.js";
 import { foldCalls } from "../graph/fold.js";
+import { sameShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Variable } from "../graph/variable.js";
+import { provideBlockedForms } from "../ops/blocked-forms.js";
+import { isLayoutFree } from "./blocks/channels.js";
+import { forms } from "./blocks/forms.js";
+import { fromBlocks, toBlocks } from "./blocks/layout.js";
 import { ModelBuilder, type OnnxSize } from "./builder.js";
 import { lower } from "./lowering/index.js";
 
@@ -38,6 +43,7 @@ export const sessionOpset = 21;
  */
 export function emitModel(request: EmitRequest): EmittedModel {
   const builder = new ModelBuilder(request.target);
+  if (request.target.channelBlock !== undefined) provideBlockedForms(builder, forms);
   const reached = reachableLeaves(request.outputs.values());
   const lowered = lower([...request.outputs.values()], request.target);
   const names = new Map<Tensor, string>();
@@ -59,6 +65,7 @@ export function emitModel(request: EmitRequest): EmittedModel {
   for (const [index, [name, tensor]] of [...request.outputs].entries()) {
     builder.output(name, tensor.dtype, tensor.shape.map(onnxSize), names.get(lowered[index]!)!);
   }
+  builder.prune();
   const { producerVersion, metadata } = request;
   const bytes = builder.build({ producerVersion, ...(metadata ? { metadata } : {}) });
   return { bytes, nodeCount: builder.nodeCount, usedInputs };
@@ -80,7 +87,18 @@ function emitCall(builder: ModelBuilder, tensor: Tensor, operands: readonly stri
     throw new FoveaError(`the graph reads ${tensor}, which is not among its named inputs and variables`);
   }
   builder.scope = tensor.scope;
-  return typeof onnx === "function"
-    ? onnx(builder, operands, { inputs: tensor.inputs, attributes, output: tensor })
-    : builder.node(onnx ?? op.opName.charAt(0).toUpperCase() + op.opName.slice(1), operands);
+  const call = { inputs: tensor.inputs, attributes, output: tensor };
+  const inBlocks = op.definition.blocked?.(builder, operands, call);
+  if (inBlocks !== undefined) return inBlocks;
+  const emitNodes = (names: readonly string[]) =>
+    typeof onnx === "function"
+      ? onnx(builder, names, call)
+      : builder.node(onnx ?? op.opName.charAt(0).toUpperCase() + op.opName.slice(1), names);
+  if (!op.definition.elementwise || !isLayoutFree(builder, operands, tensor.inputs, tensor)) {
+    return emitNodes(operands);
+  }
+  const blocks = operands.map((operand, index) =>
+    sameShape(tensor.inputs[index]!.shape, tensor.shape) ? toBlocks(builder, operand) : operand,
+  );
+  return fromBlocks(builder, emitNodes(blocks), tensor.size(1));
 }

@@ -1,11 +1,12 @@
 import { elementCount } from "../base/dtype.js";
 import type { Emitter } from "../graph/emitter.js";
+import { blockedForms } from "./blocked-forms.js";
 import { convNode } from "./conv-node.js";
 import { reduceNode, reshapeNode, sliceNode, transposeNode } from "./nodes.js";
 import { kernelExtent, type Window } from "./window.js";
 
 /** Shapes of a filter gradient: input [N, C, ...], output (cotangent) [N, K, ...]. */
-interface Problem {
+export interface FilterGradient {
   readonly input: readonly number[];
   readonly output: readonly number[];
   readonly window: Window & { readonly groups: number; readonly kernel: readonly number[] };
@@ -18,31 +19,23 @@ interface Problem {
 export function emitFilterGradient(
   emit: Emitter,
   [x, dy]: readonly [string, string],
-  problem: Problem,
+  problem: FilterGradient,
 ): string {
   const { input, window } = problem;
   const { kernel } = window;
   const plain = window.groups === 1 && window.padding.every((count) => count === 0);
   if (plain && kernel.every((size) => size === 1)) return pointwise(emit, [x, dy], problem);
-  const fitted = fitInput(emit, x, problem);
-  if (kernel.length === 2 && window.groups === 1 && window.dilation.every((step) => step === 1)) {
-    return channelsInWidth(
-      emit,
-      [fitted.x, dy],
-      { ...problem, input: [...input.slice(0, 2), ...fitted.sizes] },
-      fitted.padding,
-    );
-  }
-  return channelsAsBatch(
-    emit,
-    [fitted.x, dy],
-    { ...problem, input: [...input.slice(0, 2), ...fitted.sizes] },
-    fitted.padding,
-  );
+  const fit = fitInput(emit, x, problem);
+  const operands = [fit.x, dy] as const;
+  const fitted = { ...problem, input: [...input.slice(0, 2), ...fit.sizes] };
+  const inBlocks = blockedForms(emit)?.filterGradient(emit, operands, fitted, fit.padding);
+  if (inBlocks !== undefined) return inBlocks;
+  const isPlane = kernel.length === 2 && window.groups === 1 && window.dilation.every((step) => step === 1);
+  return (isPlane ? channelsInWidth : channelsAsBatch)(emit, operands, fitted, fit.padding);
 }
 
 /** Cuts input that no window reaches and finds the padding with which exactly the kernel's positions come out. */
-function fitInput(emit: Emitter, x: string, { input, output, window }: Problem) {
+function fitInput(emit: Emitter, x: string, { input, output, window }: FilterGradient) {
   const sizes = input.slice(2);
   const axes = sizes.length;
   const ends = sizes.map((size, axis) => {
@@ -68,7 +61,7 @@ function fitInput(emit: Emitter, x: string, { input, output, window }: Problem) 
 function pointwise(
   emit: Emitter,
   [x, dy]: readonly [string, string],
-  { input, output, window }: Problem,
+  { input, output, window }: FilterGradient,
 ): string {
   const [samples, channels] = [input[0]!, input[1]!];
   const filters = output[1]!;
@@ -98,7 +91,7 @@ function pointwise(
 function channelsInWidth(
   emit: Emitter,
   [x, dy]: readonly [string, string],
-  { input, output, window }: Problem,
+  { input, output, window }: FilterGradient,
   padding: readonly number[],
 ): string {
   const [samples, channels, height, width] = input as [number, number, number, number];
@@ -140,7 +133,7 @@ function channelsInWidth(
 function channelsAsBatch(
   emit: Emitter,
   [x, dy]: readonly [string, string],
-  { input, output, window }: Problem,
+  { input, output, window }: FilterGradient,
   padding: readonly number[],
 ): string {
   const [samples, channels] = [input[0]!, input[1]!];

@@ -3,6 +3,7 @@ import { ShapeError } from "../base/errors.js";
 import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
+import { blockedForms } from "./blocked-forms.js";
 import { emitFilterGradient } from "./conv-filter-gradient.js";
 import { type ConvWindow, convNode, convNodeAttributes, spreadConv } from "./conv-node.js";
 import { reshapeNode, sliceNode, transposeNode } from "./nodes.js";
@@ -74,13 +75,14 @@ export const conv: Op<[x: Tensor, weight: Tensor, bias?: Tensor], ConvAttributes
     const counts = windowCounts(spatialSizes(x), spatialSizes(weight), window);
     return { shape: [x.shape[0]!, weight.size(0), ...counts], dtype: "float32" };
   },
-  onnx: (emit, operands, { inputs: [x, weight], attributes }) =>
-    convNode(
-      emit,
-      operands,
-      { input: spatialSizes(x), weight: concreteShape(weight.shape) },
-      attributes as ConvWindow,
-    ),
+  onnx: (emit, operands, { inputs: [x, weight], attributes }) => {
+    const sizes = { input: spatialSizes(x), weight: concreteShape(weight.shape) };
+    const window = attributes as ConvWindow;
+    return (
+      blockedForms(emit)?.conv(emit, operands, sizes, window, "straight") ??
+      convNode(emit, operands, sizes, window)
+    );
+  },
   gradient: ({ inputs: [x, weight, bias], attributes, cotangent: dy }) => [
     () => convTranspose(dy, weight, { ...attributes, outputSize: spatialSizes(x) }),
     () => convFilterGradient(x, dy, { ...attributes, kernel: spatialSizes(weight) }),
@@ -172,7 +174,11 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
         weight: [groups * perGroup, outputs / groups, ...kernel],
       };
       if (window.stride.every((step) => step === 1) && mirrored.every((count) => count >= 0)) {
-        return convNode(emit, [x!, mirrorFilters()], sizes, { ...window, padding: mirrored });
+        const reversed = { ...window, padding: mirrored };
+        return (
+          blockedForms(emit)?.conv(emit, [x!, w!], sizes, reversed, "mirrored") ??
+          convNode(emit, [x!, mirrorFilters()], sizes, reversed)
+        );
       }
       // ONNX Runtime's WebGPU kernel refuses three axes when it runs.
       if (emit.target.kind === "webgpu" && axes === 3) {

@@ -4,6 +4,7 @@ import { type Call, defineOp, type Op, requireFloats, type TensorType } from "..
 import { normalizeAxes, normalizeAxis, type Shape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { div, mul, square, sub } from "./arithmetic.js";
+import { blockedForms } from "./blocked-forms.js";
 import { cast, equal } from "./compare.js";
 import { reduceNode } from "./nodes.js";
 import { expand, reshape } from "./shape.js";
@@ -67,6 +68,7 @@ export const sum: Op<Unary, ReduceAttributes> = defineOp("sum", {
   normalize,
   type: reducedType,
   onnx: emitReduction("ReduceSum"),
+  blocked: (emit, operands, call) => blockedForms(emit)?.reduction(emit, operands, call, "sum"),
   // Left at size 1: what it meets stretches it.
   gradient: ({ inputs: [x], attributes, cotangent: dy }) => [() => restoreAxes(dy, x, attributes.axes!)],
   macs: 0,
@@ -78,6 +80,7 @@ export const mean: Op<Unary, ReduceAttributes> = defineOp("mean", {
   normalize,
   type: reducedType,
   onnx: emitReduction("ReduceMean"),
+  blocked: (emit, operands, call) => blockedForms(emit)?.reduction(emit, operands, call, "mean"),
   gradient: ({ inputs: [x], attributes, cotangent: dy }) => [
     () => mul(restoreAxes(dy, x, attributes.axes!), 1 / reducedCount(x, attributes.axes!)),
   ],

@@ -11,6 +11,7 @@ export { type ChartOptions, type ChartPanel, type ChartSeries, chart } from "./c
 export { type Colormap, type ColormapName, colormap, colormapNames, type Rgb } from "./colormap.js";
 export { confusionPicture } from "./confusion-picture.js";
 export { type Cost, type GraphCost, graphCost } from "./cost.js";
+export { type FlameChartOptions, type FlamePart, flameChart } from "./flame-chart.js";
 export { type HeatMap, type HeatOptions, heatShader, type ImagePlanes, imageShader } from "./image.js";
 export { type GalleryMap, type MapGalleryOptions, mapGallery } from "./map-gallery.js";
 export { mapPicture } from "./map-picture.js";

@@ -1,6 +1,6 @@
 import { type HostArray, type HostTensor, hostArray } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
-import type { DeviceChoice } from "./devices.js";
+import type { DeviceChoice, DeviceName } from "./devices.js";
 import { buffersOf, type RequestClient, type Requests, type Tensors } from "./protocol.js";
 import { checkFits, checkHostTensor, lookUp } from "./tensor-check.js";
 import type {
@@ -38,6 +38,10 @@ export class RemoteRuntime implements Runtime {
 
   async resolveDevice(request = "cpu"): Promise<DeviceChoice> {
     return this.#connect().call("resolveDevice", { request });
+  }
+
+  async channelBlock(device: DeviceName): Promise<number | undefined> {
+    return this.#connect().call("channelBlock", { device });
   }
 
   async info({ devices = true }: { readonly devices?: boolean } = {}): Promise<RuntimeInfo> {

@@ -44,12 +44,15 @@ export function hasDeviceMemory(device: DeviceName): boolean {
   return device === "webgpu";
 }
 
-/** The form in which models are emitted for sessions of a device. */
-export function sessionTarget(device: DeviceName): Target {
+/**
+ * The form in which models are emitted for sessions of a device.
+ * @param channelBlock of models whose weights are no constants: what `Runtime.channelBlock` found
+ */
+export function sessionTarget(device: DeviceName, channelBlock?: number): Target {
   switch (device) {
     case "cpu":
     case "wasm":
-      return { kind: "cpu", opset: sessionOpset };
+      return { kind: "cpu", opset: sessionOpset, ...(channelBlock === undefined ? {} : { channelBlock }) };
     case "webgpu":
       return { kind: "webgpu", opset: webGpuOpset };
     case "cuda":

@@ -4,6 +4,7 @@ import { version } from "../base/version.js";
 import type { Graph } from "../graph/model.js";
 import { selectTaps } from "../graph/select-taps.js";
 import { type DeviceChoice, sessionTarget } from "./devices.js";
+import { endProfiling } from "./end-profiling.js";
 import { emitStagedModel, HostStageSessions } from "./host-stages.js";
 import { namedNoise, noiseInputs } from "./noise.js";
 import { mergePlacements } from "./profile-placement.js";
@@ -103,6 +104,11 @@ export class Executable {
   /** Where the nodes ran. @throws DeviceError where it was compiled without `placement`, or has not run */
   async placement(): Promise<Placement> {
     return mergePlacements([...(await this.#hostStages.placements()), await this.#session.placement()]);
+  }
+
+  /** Ends the profile that `profile` asked for and returns the path of its file. @throws DeviceError where there is none */
+  async endProfiling(): Promise<string> {
+    return endProfiling(this.#session);
   }
 
   /** Releases the session; again is fine. */

@@ -1,31 +1,13 @@
-import { FormatError } from "../base/errors.js";
 import type { DeviceName } from "./devices.js";
+import { nodeEvents } from "./profile-events.js";
 import type { Placement } from "./types.js";
 
-/** A node event of ONNX Runtime's profile (trace-event JSON). */
-interface NodeEvent {
-  readonly cat: string;
-  readonly name: string;
-  readonly args?: { readonly op_name?: string; readonly provider?: string };
-}
-
 /**
- * Where nodes ran, from a profile: each has one event per run, `NAME_kernel_time`, with operator and execution provider.
+ * Where nodes ran, from a profile.
  * @throws FormatError for text that is no profile
  */
 export function placementOfProfile(profile: string, device: DeviceName): Placement {
-  let events: unknown;
-  try {
-    events = JSON.parse(profile);
-  } catch (cause) {
-    throw new FormatError("the profile of ONNX Runtime is no JSON", { cause });
-  }
-  if (!Array.isArray(events)) throw new FormatError("the profile of ONNX Runtime is no list of events");
-  const nodes = new Map<string, { operator: string; provider: string }>();
-  for (const { cat, name, args } of events as NodeEvent[]) {
-    if (cat !== "Node" || args?.provider === undefined || args.op_name === undefined) continue;
-    nodes.set(`${args.provider} ${name}`, { operator: args.op_name, provider: args.provider });
-  }
+  const nodes = new Map(nodeEvents(profile).map((event) => [`${event.provider} ${event.node}`, event]));
   return placementOf(nodes.values(), device);
 }
 

@@ -1,6 +1,6 @@
 import type { HostTensor } from "../base/dtype.js";
 import { DataError, DeviceError, FormatError, OptionError, ShapeError } from "../base/errors.js";
-import type { DeviceChoice } from "./devices.js";
+import type { DeviceChoice, DeviceName } from "./devices.js";
 import type { Placement, RuntimeInfo, SessionOptions, StepCall, TensorInfo } from "./types.js";
 
 /** Tensors by name. */
@@ -10,6 +10,7 @@ export type Tensors = Readonly<Record<string, HostTensor>>;
 export interface Requests {
   info: { argument: { readonly devices: boolean }; result: RuntimeInfo };
   resolveDevice: { argument: { readonly request: string }; result: DeviceChoice };
+  channelBlock: { argument: { readonly device: DeviceName }; result: number | undefined };
   createSession: {
     argument: { readonly model: Uint8Array; readonly options: SessionOptions };
     result: {

@@ -1,5 +1,6 @@
 import type { HostTensor } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
+import { findChannelBlock } from "./channel-block.js";
 import { DeviceSelection } from "./device-selection.js";
 import { type DeviceChoice, type DeviceStatus, hasDeviceMemory } from "./devices.js";
 import { guarded } from "./engine.js";
@@ -20,6 +21,7 @@ export class SessionHost implements Handlers {
   readonly #selection: DeviceSelection;
   readonly #sessions = new Map<number, HostedSession>();
   readonly #states = new Map<number, StateTensors>();
+  #channelBlock: Promise<number | undefined> | undefined;
   #nextId = 1;
 
   constructor(platform: Platform) {
@@ -46,6 +48,16 @@ export class SessionHost implements Handlers {
     request,
   }: Requests["resolveDevice"]["argument"]): Promise<DeviceChoice> =>
     this.#selection.resolve("device", request);
+
+  readonly channelBlock = async ({
+    device,
+  }: Requests["channelBlock"]["argument"]): Promise<number | undefined> => {
+    // WebAssembly has no such kernels, other devices have layouts of their own.
+    if (device !== "cpu") return undefined;
+    const { ort } = await this.#selection.engine(device);
+    this.#channelBlock ??= findChannelBlock(ort);
+    return this.#channelBlock;
+  };
 
   readonly createSession = async ({
     model,

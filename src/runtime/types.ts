@@ -1,5 +1,5 @@
 import type { DType, HostTensor } from "../base/dtype.js";
-import type { DeviceChoice, DeviceStatus } from "./devices.js";
+import type { DeviceChoice, DeviceName, DeviceStatus } from "./devices.js";
 
 /** What the runtime found on this machine. */
 export interface RuntimeInfo {
@@ -140,6 +140,11 @@ export interface Runtime {
   createState(values: Readonly<Record<string, HostTensor>>): Promise<StateStore>;
   /** The device that a request means here, so that a model can be emitted for it. @throws DeviceError */
   resolveDevice(request?: string): Promise<DeviceChoice>;
+  /**
+   * Channels in a block of the layout in which convolutions with changing weights are fastest on a device (`Target.channelBlock`);
+   * undefined where it has none. Tried out once.
+   */
+  channelBlock(device: DeviceName): Promise<number | undefined>;
   /** @param options.devices tries every device, which may take a second; true unless told */
   info(options?: { readonly devices?: boolean }): Promise<RuntimeInfo>;
 }

@@ -4,6 +4,7 @@ import { FormatError, FoveaError, OptionError } from "../base/errors.js";
 import { initialize, namedVariables } from "../graph/model.js";
 import { compareTensorKeys, requireFit } from "../nn/tensor-keys.js";
 import { type DeviceChoice, sessionTarget } from "../runtime/devices.js";
+import { endProfiling } from "../runtime/end-profiling.js";
 import { HostStageSessions } from "../runtime/host-stages.js";
 import { mergePlacements } from "../runtime/profile-placement.js";
 import { defaultRuntime } from "../runtime/provider.js";
@@ -93,7 +94,8 @@ export class Trainer {
     if (options.totalSteps !== undefined) checkInteger("training", "totalSteps", options.totalSteps);
     initialize(model, { seed });
     const { device } = await runtime.resolveDevice(sessionOptions?.device);
-    const definition = buildTrainingStep({ target: sessionTarget(device), ...options });
+    const target = sessionTarget(device, await runtime.channelBlock(device));
+    const definition = buildTrainingStep({ target, ...options });
     const session = await runtime.createSession(definition.bytes, {
       name: "training step",
       ...sessionOptions,
@@ -129,6 +131,11 @@ export class Trainer {
   /** Where the nodes of the step ran. @throws DeviceError where `session.placement` was not asked for, or before the first step */
   async placement(): Promise<Placement> {
     return mergePlacements([...(await this.#hostStages.placements()), await this.#session.placement()]);
+  }
+
+  /** Ends the profile that `session.profile` asked for and returns the path of its file. @throws DeviceError where there is none */
+  async endProfiling(): Promise<string> {
+    return endProfiling(this.#session);
   }
 
   /** Threads of the session. */

@@ -185,6 +185,7 @@ describe("run", () => {
   const runtime: Runtime = {
     info: () => inner.info(),
     resolveDevice: (request) => inner.resolveDevice(request),
+    channelBlock: (device) => inner.channelBlock(device),
     createState: (values) => inner.createState(values),
     createSession: async (model, options) => {
       created++;

@@ -45,6 +45,7 @@ function slowRuntime(): Runtime {
     },
     createState: (values) => real.createState(values),
     resolveDevice: (request) => real.resolveDevice(request),
+    channelBlock: (device) => real.channelBlock(device),
     info: (options) => real.info(options),
   };
 }

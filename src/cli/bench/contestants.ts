@@ -19,6 +19,8 @@ export interface Workload extends Contestant {
   readonly device: string;
   /** Floating-point operations of products and convolutions in a call. */
   readonly operations: number;
+  /** Ends the profile that the session was asked for and returns the path of its file. @throws DeviceError where there is none */
+  endProfiling(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -46,6 +48,7 @@ export async function inference(network: OpenedNetwork, plan: BenchPlan): Promis
     run: async () => {
       await executable.run({ x });
     },
+    endProfiling: () => executable.endProfiling(),
     close: () => executable.close(),
   };
 }
@@ -73,6 +76,7 @@ export async function trainingStep(network: OpenedNetwork, plan: BenchPlan): Pro
     run: async () => {
       await trainer.step(batch);
     },
+    endProfiling: () => trainer.endProfiling(),
     close: () => trainer.close(),
   };
 }

@@ -25,10 +25,11 @@ export async function timedSession(
 ): Promise<TimedSession> {
   const runtime = defaultRuntime();
   const { device } = await runtime.resolveDevice(options.session.device);
+  const block = options.weights === "state" ? await runtime.channelBlock(device) : undefined;
   const updates = [...graph.updates.values()].map((value, index) => [`update:${index}`, value] as const);
   const variables = new Map([...graph.variables].map(([path, variable]) => [`variable:${path}`, variable]));
   const model = emitModel({
-    target: sessionTarget(device),
+    target: sessionTarget(device, block),
     inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
     variables,
     variablesAs: options.weights === "state" ? "inputs" : "initializers",

@@ -1,0 +1,77 @@
+import type { Emitter } from "../../graph/emitter.js";
+import type { ConvSizes, ConvWindow } from "../../ops/conv-node.js";
+import { int64Vector } from "../../ops/nodes.js";
+import { windowCounts } from "../../ops/window.js";
+import {
+  blockedConvNode,
+  blockedFilters,
+  blockedMirroredFilters,
+  channelBlock,
+  depthwiseFilters,
+  filtersOfPlainInput,
+  fromBlocks,
+  mirroredDepthwiseFilters,
+  toBlocks,
+  wholeBlocks,
+} from "./layout.js";
+
+/** Results of fewer positions are not worth the reordering. */
+const leastPositions = 16;
+
+/** Nor are products of so few elements that they wait for memory. */
+const leastWindow = 16;
+
+/** Which side of a convolution the filters come from: their own, or that of the gradient of its input. */
+type FilterForm = "straight" | "mirrored";
+
+/**
+ * A convolution in ONNX Runtime's blocked layout, where the target has one and the sizes suit it. Its own optimizer chooses the layout
+ * for constant filters alone; those of a training step change.
+ * @param operands input, filters and perhaps a bias
+ * @param sizes.weight the filters as the convolution applies them: [K, C/groups, R, S]
+ * @param form `mirrored`: the operand holds [C, K/groups, R, S], to be turned around
+ */
+export function blockedConv(
+  emit: Emitter,
+  [x, w, bias]: readonly string[],
+  { input, weight }: ConvSizes,
+  window: ConvWindow,
+  form: FilterForm,
+): string | undefined {
+  const block = channelBlock(emit.target);
+  if (block === 0 || weight.length !== 4) return undefined;
+  const [outputs, perGroup, ...kernel] = weight as [number, number, number, number];
+  const positions = windowCounts(input, kernel, window).reduce((product, count) => product * count);
+  if (positions < leastPositions || outputs % 4 !== 0) return undefined;
+  const depthwise = window.groups > 1 && window.groups === outputs && perGroup === 1;
+  if (window.groups > 1 && !depthwise) return undefined;
+  // A kernel of one element is a matrix product, which is as fast on the plain layout.
+  const taps = kernel[0]! * kernel[1]!;
+  if (taps === 1 || (!depthwise && taps * perGroup < leastWindow)) return undefined;
+  const fewInputs = !depthwise && form === "straight" && perGroup < block && outputs % block === 0;
+  if (!depthwise && !fewInputs && perGroup % 4 !== 0) return undefined;
+
+  const whole = wholeBlocks(outputs, block);
+  const missing = whole - outputs;
+  const biasBlocks = bias && (missing > 0 ? emit.node("Pad", [bias, int64Vector(emit, [0, missing])]) : bias);
+  const y = blockedConvNode(
+    emit,
+    [fewInputs ? x! : toBlocks(emit, x!), filters(), ...(biasBlocks ? [biasBlocks] : [])],
+    { ...window, kernel, groups: depthwise ? whole : 1 },
+  );
+  return fromBlocks(emit, y, outputs);
+
+  function filters(): string {
+    const [height, width] = kernel as [number, number];
+    if (depthwise) {
+      return (form === "mirrored" ? mirroredDepthwiseFilters : depthwiseFilters)(emit, w!, [
+        outputs,
+        1,
+        height,
+        width,
+      ]);
+    }
+    if (form === "mirrored") return blockedMirroredFilters(emit, w!, [perGroup, outputs, height, width]);
+    return (fewInputs ? filtersOfPlainInput : blockedFilters)(emit, w!, [outputs, perGroup, height, width]);
+  }
+}

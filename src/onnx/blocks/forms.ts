@@ -1,0 +1,15 @@
+import type { BlockedForms } from "../../ops/blocked-forms.js";
+import { blockedAffine, blockedReduction, blockedScale, blockedShift, blockedUnshift } from "./channels.js";
+import { blockedConv } from "./conv.js";
+import { blockedDepthwiseGradient, blockedFilterGradient } from "./filter-gradient.js";
+
+/** The forms of operators in ONNX Runtime's blocked layout. */
+export const forms: BlockedForms = {
+  conv: blockedConv,
+  filterGradient: (...call) => blockedFilterGradient(...call) ?? blockedDepthwiseGradient(...call),
+  scale: blockedScale,
+  shift: blockedShift,
+  unshift: blockedUnshift,
+  affine: blockedAffine,
+  reduction: blockedReduction,
+};

@@ -1,0 +1,63 @@
+import type { Emitter } from "../graph/emitter.js";
+import type { Call } from "../graph/operator.js";
+import type { Tensor } from "../graph/tensor.js";
+import type { FilterGradient } from "./conv-filter-gradient.js";
+import type { ConvSizes, ConvWindow } from "./conv-node.js";
+
+/** A call on two tensors. */
+export type PairCall = Call<[a: Tensor, b: Tensor], object>;
+
+type Form<C> = (emit: Emitter, operands: readonly string[], call: C) => string | undefined;
+
+/**
+ * Forms that operators have in the layout of `Target.channelBlock`; each is undefined where the sizes do not suit it. They come with the
+ * emission of models, so that who only builds networks does not carry them.
+ */
+export interface BlockedForms {
+  /**
+   * A convolution of input, filters and perhaps a bias.
+   * @param sizes.weight the filters as the convolution applies them: [K, C/groups, R, S]
+   * @param form `mirrored`: the operand holds [C, K/groups, R, S], to be turned around
+   */
+  conv(
+    emit: Emitter,
+    operands: readonly string[],
+    sizes: ConvSizes,
+    window: ConvWindow,
+    form: "straight" | "mirrored",
+  ): string | undefined;
+  /** The gradient of filters; `padding` is that with which exactly the kernel's positions come out. */
+  filterGradient(
+    emit: Emitter,
+    operands: readonly [string, string],
+    problem: FilterGradient,
+    padding: readonly number[],
+  ): string | undefined;
+  /** A product with values per channel. */
+  readonly scale: Form<PairCall>;
+  /** A sum with values per channel. */
+  readonly shift: Form<PairCall>;
+  /** A tensor less values per channel. */
+  readonly unshift: Form<PairCall>;
+  /** A scale [C] and a shift [C]. */
+  readonly affine: Form<Call<[x: Tensor, scale: Tensor, shift: Tensor], object>>;
+  /** A mean or a sum over positions, or over positions and samples. */
+  reduction(
+    emit: Emitter,
+    operands: readonly string[],
+    call: Call<[x: Tensor], { readonly axes?: readonly number[]; readonly keepDims?: boolean }>,
+    kind: "mean" | "sum",
+  ): string | undefined;
+}
+
+const provided = new WeakMap<Emitter, BlockedForms>();
+
+/** Gives an emitter the forms of its target's layout. */
+export function provideBlockedForms(emit: Emitter, forms: BlockedForms): void {
+  provided.set(emit, forms);
+}
+
+/** The forms that an emitter was given; none where its target has no such layout. */
+export function blockedForms(emit: Emitter): BlockedForms | undefined {
+  return provided.get(emit);
+}

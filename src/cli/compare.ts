@@ -9,6 +9,7 @@ import {
   type GivenOptions,
   type Output,
   pixelsOf,
+  refuseOptions,
   sessionFlags,
   sessionOptions,
   textOption,
@@ -97,9 +98,11 @@ function imageOf(options: GivenOptions): ImageSizes {
 function trainingOf(options: GivenOptions): { settings: TrainSettings; seeds: number } | undefined {
   const data = textOption(options, "data");
   if (data === undefined) {
-    const idle = ["epochs", "seeds", "trainImages", "testImages"].find((name) => options[name] !== undefined);
-    if (idle !== undefined)
-      throw new UsageError("--epochs, --seeds, --train-images and --test-images go with --data");
+    refuseOptions(
+      options,
+      ["epochs", "seeds", "trainImages", "testImages", "dataFolder"],
+      "goes with --data",
+    );
     return undefined;
   }
   const defaults = dataSettings(data, textOption(options, "dataFolder") ?? null);

@@ -68,7 +68,6 @@ export const evaluateCommand: Command = {
       writeJson(output, {
         data: dataset.name,
         images: samples,
-        skipped: dataset.length - samples,
         loss,
         ...metrics,
         classes: perClass(dataset.classes, matrix),

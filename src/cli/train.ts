@@ -7,6 +7,7 @@ import {
   countOption,
   type GivenOptions,
   type Output,
+  refuseOptions,
   sessionFlags,
   sessionOptions,
   textOption,
@@ -74,9 +75,15 @@ const dataOptions = [
 /** Options that do not change what a run is. */
 const surroundings = ["resume", "threads", "device", "json", "dryRun"];
 
+/** The defaults of a setting, by the data where they differ. */
 function describeDefault(name: keyof TrainSettings): string {
   const value = defaultSettings("mnist")[name];
-  return value === null || Array.isArray(value) ? "" : ` (default ${value})`;
+  if (value === null || Array.isArray(value)) return "";
+  const others = (["cifar10", "folder"] as const)
+    .map((data) => [data === "folder" ? "for a folder" : "for CIFAR", defaultSettings(data)[name]] as const)
+    .filter(([, other]) => other !== value)
+    .map(([words, other]) => `, ${other} ${words}`);
+  return ` (default ${value}${others.join("")})`;
 }
 
 /** `fovea train`: trains a network on images, evaluates, exports and draws; by default an SE-ResNet on MNIST. */
@@ -110,7 +117,7 @@ export const train: Command = {
     if (args.length > 0) throw new UsageError(`train takes no arguments, found ${args.join(" ")}`);
     const request = requestOf(options);
     if (options.dryRun === true) {
-      const plan = await planRun(request);
+      const plan = await planRun(request, output.log);
       if (json) writeJson(output, plan);
       else output.result(describePlan(plan));
       return 0;
@@ -154,6 +161,16 @@ function settingsOf(options: GivenOptions): TrainSettings {
       table.flatMap(([name]) => (options[name] === undefined ? [] : [[name, options[name]]])),
     );
   const overfit = options.overfit === undefined ? {} : overfitSettings(countOption(options, "overfit", 1));
+  if (defaults.data.name === "folder") {
+    refuseOptions(
+      options,
+      ["dataFolder"],
+      `does not go with --data ${defaults.data.folder}, which is a folder itself`,
+    );
+  } else refuseOptions(options, ["size", "validation", "skipBroken"], "is for folders of images");
+  if (options.overfit !== undefined) {
+    refuseOptions(options, ["mixup", "cutmix", "erase", "testImages"], "does not go with --overfit");
+  }
   return asUsage(() =>
     checkSettings({
       ...defaults,

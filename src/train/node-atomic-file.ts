@@ -93,6 +93,7 @@ export function fileError(what: string, error: unknown): DataError {
   return new DataError(`${what}: ${known ? `${known} (${reason})` : reason}`, { cause: error });
 }
 
-function codeOf(error: unknown): string | undefined {
+/** The code of a failure of the file system, such as ENOENT. */
+export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }

@@ -3,6 +3,7 @@ import { DataError } from "../base/errors.js";
 import { type ConfigValue, configDifferences } from "./config-difference.js";
 import type { RecordedEvent } from "./events.js";
 import {
+  codeOf,
   type FileSystem,
   fileError,
   nodeFileSystem,
@@ -51,20 +52,30 @@ export class RunFolder implements RunStorage {
     config: RunConfig,
     files: FileSystem = nodeFileSystem,
   ): Promise<RunFolder> {
+    await RunFolder.requireFree(path, files);
     try {
       await files.mkdir(path, { recursive: true });
-      const taken = (await files.readdir(path)).filter((name) => runFiles.includes(name));
-      if (taken.length > 0) {
-        throw new DataError(
-          `${path} holds a run already (${taken.join(", ")}); resume it, or name another folder`,
-        );
-      }
       await removeTemporaries(path, files);
     } catch (error) {
       throw fileError(`cannot make the folder ${path}`, error);
     }
     await replaceFile(join(path, configFile), `${JSON.stringify(config, null, 2)}\n`, files);
     return new RunFolder(path, config, files);
+  }
+
+  /** Refuses a folder that holds a run already; one that does not exist is free. @throws DataError */
+  static async requireFree(path: string, files: FileSystem = nodeFileSystem): Promise<void> {
+    let names: readonly string[] = [];
+    try {
+      names = await files.readdir(path);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw fileError(`cannot make the folder ${path}`, error);
+    }
+    const taken = names.filter((name) => runFiles.includes(name));
+    if (taken.length === 0) return;
+    throw new DataError(
+      `${path} holds a run already (${taken.join(", ")}); resume it, or name another folder`,
+    );
   }
 
   /** Opens the folder of a run. @throws DataError where it is none */

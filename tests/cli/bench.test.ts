@@ -38,6 +38,7 @@ test("one kind of work, as a table", async () => {
 test.each([
   [["seresnet8", "--work", "dreaming"], "--work is dreaming; it must be inference or training"],
   [["seresnet8", "seresnet8"], "seresnet8 is named twice"],
+  [["seresnet8", ...small, "--device", "cpu", "--device", "auto"], "--device auto is cpu here"],
   [["resnet19"], 'no model "resnet19"'],
 ])("refuses %j", async (args, message) => {
   const { code, log } = await fovea("bench", ...args);

@@ -134,10 +134,19 @@ describe("fovea compare", () => {
     [["se", "--channels", "0"], 2, "--channels is 0; it must be an integer of at least 1"],
     [["se", "--size", "big"], 2, "--size is big"],
     [["se", "--rounds", "2.5"], 2, "--rounds is 2.5"],
-    [["se", "--epochs", "2"], 2, "go with --data"],
-    [["se", "--data", "cifar"], 2, "--data is cifar; known is mnist"],
+    [["se", "--epochs", "2"], 2, "--epochs goes with --data"],
+    [["se", "--data-folder", "x"], 2, "--data-folder goes with --data"],
+    [
+      ["se", "--data", "cifar"],
+      2,
+      "--data is cifar; it must be mnist, cifar10, cifar100 or a folder of images",
+    ],
     [["se", "--data", "mnist", "--train-images", "0"], 2, "--train-images is 0"],
-    [["csra:numClasses=10", "--data", "mnist"], 1, "csra:numClasses=10 cannot stand in seresnet8: add("],
+    [
+      ["csra:numClasses=10", "--data", "mnist"],
+      2,
+      "csra:numClasses=10 cannot stand in seresnet8: attention csra does not fit",
+    ],
     [["simam", "--size", "1"], 1, "height * width must be >= 2"],
     [[], 2, "missing required args"],
   ])("refuses %j", async (args, code, message) => {

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { imageFolders, writeMaps } from "../../src/cli/explain/result-files.js";
+import type { ExplainedMap } from "../../src/explain/types.js";
 import { toHostTensor } from "../../src/formats/file-tensor.js";
 import { readNpy } from "../../src/formats/npy.js";
 import { fovea } from "./fovea.js";
@@ -114,6 +116,27 @@ test("classes, steps and faithfulness", async () => {
   }
 });
 
+test("files of one image have names of their own", async () => {
+  const to = await mkdtemp(join(folder, "names-"));
+  const map = { name: "m", kind: "spatial", module: "", axes: ["row", "column"], layout: { axes: ["row", "column"] } } as const;
+  const long = "l".repeat(130);
+  const taps = ["a b", "a_b", "A_b", `${long}1`, `${long}2`, "all-maps"];
+  const maps = taps.map((tap, at): ExplainedMap => {
+    const values = { dtype: "float32", shape: [1, 1], data: Float32Array.of(at) } as const;
+    const heat = { data: values.data, shape: [1, 1] };
+    return { ...map, tap, values, views: [{ form: "heat", label: "", heat, overImage: true, signed: false }] };
+  });
+  const image = { data: new Float32Array(3), shape: [3, 1, 1] };
+  const written = await writeMaps(to, { image, maps, classes: [], title: "", subtitle: "" });
+  const cut = "l".repeat(120);
+  const names = ["a_b", "a_b-2", "A_b-3", cut, `${cut}-2`, "all-maps-2"];
+  expect(written.map(({ picture }) => picture)).toEqual(names.map((name) => `${name}.png`));
+  for (const [at, { values }] of written.entries()) {
+    expect(toHostTensor(readNpy(await readFile(join(to, values)))).data).toEqual(Float32Array.of(at));
+  }
+  expect(imageFolders("to", ["x/a b.png", "a_b.jpg"])).toEqual([join("to", "a_b"), join("to", "a_b-2")]);
+});
+
 test("a broken image is named, the others are explained", async () => {
   const broken = join(folder, "broken.jpg");
   await writeFile(broken, "no image");
@@ -138,6 +161,10 @@ test.each([
   [["--method", "rolout"], /--method is rolout; did you mean rollout\?/],
   [["--method", "rollout"], /methods that fit this network: attention, grad-cam, grad-cam\+\+, occlusion/],
   [["--class", "4"], /--class is 4/],
+  [["--class", "1"], /attention takes no classes, unlike grad-cam/],
+  [["--steps", "3"], /attention takes no steps, unlike integrated-gradients/],
+  [["--method", "occlusion", "--taps", "*"], /occlusion takes no taps/],
+  [["--faithfulness"], /--faithfulness measures maps of a class and rollouts, not those of attention/],
   [["--taps", "layer9.*"], /no tap fits "layer9\.\*"/],
 ] as const)("%s is wrong usage", async (options, problem) => {
   const to = join(folder, "refused");

@@ -1,8 +1,8 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readSafetensors } from "../../src/formats/safetensors.js";
+import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
 import { decodeModel } from "../../src/onnx/decoder.js";
 import { exportOpsets } from "../../src/onnx/export.js";
 import { fovea, trainSmall } from "./fovea.js";
@@ -124,15 +124,47 @@ describe("fovea export", () => {
     expect(again.code, again.log).toBe(0);
   });
 
+  test("weights say of themselves what they are", async () => {
+    const weights = file("own.safetensors");
+    expect((await fovea("export", run, "--to", weights)).code).toBe(0);
+    const evaluated = async (...args: string[]) => {
+      const { code, json, log } = await fovea("evaluate", ...args, "--json");
+      expect(code, log).toBe(0);
+      return json<{ loss: number; images: number; classes: { name: string }[] }>();
+    };
+    const whole = await evaluated(weights, "--data", "mnist");
+    expect(whole.classes.map(({ name }) => name)).toEqual([..."0123456789"]);
+    const named = await evaluated("seresnet8", "--weights", weights, "--data", "mnist");
+    expect(named.loss).toBe(whole.loss);
+    const bare = file("bare.safetensors");
+    const { tensors } = readSafetensors(readFileSync(weights));
+    writeFileSync(bare, writeSafetensors(tensors));
+    expect(await fovea("predict", "x.png", "--model", bare)).toMatchObject({
+      code: 2,
+      log: expect.stringContaining("does not say of which network it is"),
+    });
+  });
+
   test.each([
     [["--to", "x.safetensors", "--taps", "stem"], "--taps is for ONNX files"],
     [["--to", "x.safetensors", "--names", "keras"], "--names is keras; it must be fovea or torch"],
     [["--to", "x.onnx", "--names", "torch"], "--names goes with a .safetensors file"],
     [[], "--to is missing"],
-    [["--to", "x.onnx", "--opset", "17"], "--opset is 17; it must be one of 18, 19, 20, 21"],
+    [["--to", "x.onnx", "--opset", "17"], "opset is 17; it must be one of 18, 19, 20, 21"],
     [["--to", "x.onnx", "--batch", "0"], "--batch is 0; it must be an integer of at least 1"],
-    [["--to", "x.onnx", "--num-classes", "7"], "is a run, which knows its network"],
+    [
+      ["--to", "x.onnx", "--num-classes", "7"],
+      "is a run, which knows its network; --num-classes cannot be given",
+    ],
     [["--to", "x.onnx", "--training-step", "--taps", "stem"], "--taps does not go with --training-step"],
+    [
+      ["--to", "x.onnx", "--training-step", "--batch", "any"],
+      "--batch is any; a training step has a fixed one",
+    ],
+    [["--to", "x.onnx", "--training-step", "--no-fold"], "--no-fold is for the ONNX model of a network"],
+    [["--to", "x.onnx", "--training-step", "--names", "torch"], "--names goes with a .safetensors file"],
+    [["--to", "x.safetensors", "--training-step"], "--training-step is for ONNX files"],
+    [["--to", "x.safetensors", "--no-fold"], "--no-fold is for the ONNX model of a network"],
     [["--to", "x.onnx", "--optimizer", "sgd"], "--optimizer goes with --training-step"],
     [
       ["--to", "x.onnx", "--training-step", "--optimizer", "lion"],

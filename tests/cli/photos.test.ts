@@ -65,7 +65,22 @@ describe("a folder of images", () => {
     const { code, log, json } = await fovea("evaluate", run, "--data", damaged, "--skip-broken", "--json");
     expect(code).toBe(0);
     expect(log).toContain(`left out: ${path}`);
-    expect(json()).toMatchObject({ images: 12, skipped: 1 });
+    expect(json()).toMatchObject({ images: 12 });
+  });
+
+  test("is trained on without its broken images, and the run tells its own", async () => {
+    const damaged = join(folder, "damaged-run");
+    await writePhotos(join(damaged, "train"), 6);
+    await writePhotos(join(damaged, "test"), 3);
+    writeFileSync(join(damaged, "test", "clay", "broken.jpg"), "no image");
+    const out = join(folder, "skipping");
+    const { code, json, log } = await fovea(
+      ...["train", "--data", damaged, ...small, "--epochs", "1", "--skip-broken", "--out", out, "--json"],
+    );
+    expect(code, log).toBe(0);
+    expect(json()).toMatchObject({ testImages: 9, exportAgrees: 9 });
+    const again = await fovea("evaluate", out, "--json");
+    expect(again.json()).toMatchObject({ images: 9 });
   });
 });
 

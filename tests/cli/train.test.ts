@@ -170,9 +170,13 @@ describe("refusals", () => {
     [["--optimizer", "lion"], 2, "optimizer is lion; it must be sgd or adamw"],
     [["--threads", "0"], 2, "--threads is 0"],
     [["--resume", "x", "--epochs", "3"], 2, "--resume takes the settings of the run"],
-    [["--model", "resnet9000"], 1, 'no model "resnet9000"'],
-    [["--attention", "sse"], 1, 'no mechanism "sse"'],
+    [["--size", "999"], 2, "--size is for folders of images"],
+    [["--overfit", "8", "--mixup", "0.2"], 2, "--mixup does not go with --overfit"],
+    [["--data", root, "--data-folder", "x"], 2, "--data-folder does not go with --data"],
+    [["--model", "resnet9000"], 2, 'no model "resnet9000"'],
+    [["--attention", "sse"], 2, 'no mechanism "sse"'],
     [["--device", "tpu", "--out", join(folder, "tpu")], 1, "tpu"],
+    [["--device", "tpu", "--dry-run"], 1, "tpu"],
     [["--data-folder", join(folder, "nowhere")], 1, "nowhere"],
     [["--resume", join(folder, "nowhere")], 1, "is no run"],
   ])("%j", async (args, code, message) => {
@@ -184,6 +188,8 @@ describe("refusals", () => {
   test("a folder that holds a run already, and a run of another model", async () => {
     const again = await start([...small, "--out", whole]).ended;
     expect([again.code, again.stderr.includes("holds a run already")]).toEqual([1, true]);
+    const dry = await start([...small, "--out", whole, "--dry-run"]).ended;
+    expect([dry.code, dry.stderr.includes("holds a run already")]).toEqual([1, true]);
     const path = join(folder, "other");
     await interrupt(path, "SIGINT", 6);
     const file = join(path, "config.json");

@@ -1,7 +1,8 @@
-import { OptionError, ShapeError } from "../../base/errors.js";
+import { ShapeError } from "../../base/errors.js";
 import { trace } from "../../graph/model.js";
 import type { SessionOptions } from "../../runtime/types.js";
 import { fit } from "../../train/fit.js";
+import { UsageError } from "../command.js";
 import type { TrainSettings } from "../train/config.js";
 import { createTask } from "../train/task.js";
 
@@ -24,15 +25,15 @@ export function trainingRuns(settings: TrainSettings, attention: string, seeds: 
 
 /**
  * Refuses a mechanism that cannot stand in the network.
- * @throws OptionError for options that do not fit; ShapeError where it does not keep the shape or takes more than an image
+ * @throws UsageError for one that does not fit into a block; ShapeError where it does not keep the shape or takes more than an image
  */
 export async function checkNetwork(settings: TrainSettings): Promise<void> {
   try {
     const { model, train } = await createTask(settings);
     trace(model, { shape: [settings.batchSize, ...train.imageShape] }, { training: true });
   } catch (error) {
-    if (!(error instanceof ShapeError || error instanceof OptionError)) throw error;
-    const kind = error instanceof ShapeError ? ShapeError : OptionError;
+    if (!(error instanceof ShapeError || error instanceof UsageError)) throw error;
+    const kind = error instanceof ShapeError ? ShapeError : UsageError;
     throw new kind(`${settings.attention} cannot stand in ${settings.model}: ${error.message}`, {
       cause: error,
     });

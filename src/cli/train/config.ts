@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import * as z from "zod/mini";
 import { DataError, OptionError } from "../../base/errors.js";
 import type { ModelOptions } from "../../models/network.js";
+import { UsageError } from "../command.js";
 
 const rules = {
   count: "must be an integer of at least 1",
@@ -122,9 +124,12 @@ export function overfitSettings(count: number): Partial<TrainSettings> {
 /** Names of data; anything else is a folder of images. */
 export const namedData = dataNames.filter((name) => name !== "folder");
 
-/** The default settings of a run on what `--data` names: a known name, or a folder of images. */
+/** The default settings of a run on what `--data` names: a known name, or a folder of images. @throws UsageError for neither */
 export function dataSettings(data: string, folder: string | null): TrainSettings {
   const name = namedData.find((known) => known === data) ?? "folder";
+  if (name === "folder" && !existsSync(data)) {
+    throw new UsageError(`--data is ${data}; it must be ${namedData.join(", ")} or a folder of images`);
+  }
   const settings = defaultSettings(name);
   return { ...settings, data: { ...settings.data, folder: name === "folder" ? data : folder } };
 }

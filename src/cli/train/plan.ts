@@ -1,6 +1,8 @@
 import { initialize, parameterCount } from "../../graph/model.js";
 import { formatInteger } from "../../report/units.js";
+import { defaultRuntime } from "../../runtime/provider.js";
 import { batchTypes, trainingData } from "../../train/data.js";
+import { RunFolder } from "../../train/node-run-folder.js";
 import { objectiveOf } from "../../train/objective.js";
 import { runLength } from "../../train/run-options.js";
 import { buildTrainingStep } from "../../train/training-step.js";
@@ -12,6 +14,7 @@ import { settingsOfRequest, type TrainRequest } from "./train-run.js";
 export interface TrainPlan {
   readonly settings: TrainSettings;
   readonly folder: string;
+  readonly device: string;
   readonly trainImages: number;
   readonly testImages: number;
   readonly classes: readonly string[];
@@ -30,9 +33,12 @@ export interface TrainPlan {
  * Does everything that a run does before its first step (loads the data, builds the network, loads weights, prepares a batch, builds the
  * training step) but writes nothing. @throws as the run would
  */
-export async function planRun(request: TrainRequest): Promise<TrainPlan> {
+export async function planRun(request: TrainRequest, say: (text: string) => void): Promise<TrainPlan> {
   const settings = await settingsOfRequest(request);
-  const { model, train, test, fresh, fit } = await createTask(settings);
+  const resumes = "resume" in request;
+  if (!resumes) await RunFolder.requireFree(request.folder);
+  const { device } = await defaultRuntime().resolveDevice(request.session.device);
+  const { model, train, test, fresh, fit } = await createTask(settings, { say, resumes });
   initialize(model, { seed: settings.seed });
   const data = trainingData(fit.data);
   const batch = await data.batch(0);
@@ -40,6 +46,7 @@ export async function planRun(request: TrainRequest): Promise<TrainPlan> {
   return {
     settings,
     folder: request.folder,
+    device,
     trainImages: train.length,
     testImages: test.length,
     classes: train.classes,
@@ -67,6 +74,7 @@ export function describePlan(plan: TrainPlan): string {
       ? [`frozen    ${settings.freeze.join(", ")}; ${plan.trained} tensors are trained`]
       : []),
     `work      ${formatInteger(plan.steps)} steps of ${settings.batchSize} images, ${settings.epochs} epochs; a step is one model of ${formatInteger(plan.nodes)} nodes`,
+    `device    ${plan.device}`,
     `folder    ${plan.folder} (nothing was written: this was a dry run)`,
   ].join("\n");
 }

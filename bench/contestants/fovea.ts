@@ -1,0 +1,46 @@
+import { readFile, writeFile } from "node:fs/promises";
+import type { HostTensor } from "../../src/base/dtype.js";
+import { version } from "../../src/base/version.js";
+import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
+import { loadCheckpoint } from "../../src/models/checkpoint-load.js";
+import { defaultRuntime } from "../../src/runtime/provider.js";
+import { networks } from "../suite/networks.js";
+import type { WorkFiles } from "../suite/protocol.js";
+import { prepareBuild } from "./build.js";
+import { prepareMechanism, prepareReference } from "./mechanism.js";
+import { prepareNetwork } from "./network.js";
+import type { Contestant, PrepareRequest, ReadyWork } from "./serve.js";
+
+/** fovea on the CPU. */
+export async function fovea(): Promise<Contestant> {
+  const { version: onnxruntime = "none" } = await defaultRuntime().info({ devices: false });
+  return {
+    versions: { fovea: version, "onnxruntime-node": onnxruntime, node: process.version },
+    prepare,
+    close: async () => undefined,
+  };
+}
+
+async function prepare({ work, threads, files }: PrepareRequest): Promise<ReadyWork> {
+  switch (work.kind) {
+    case "mechanism":
+      return prepareMechanism(work, threads);
+    case "reference":
+      return prepareReference(work, threads);
+    case "build":
+      return prepareBuild(work, threads);
+    case "network": {
+      const model = networks[work.network].build();
+      const { tensors } = readSafetensors(await readFile(files!.weights));
+      loadCheckpoint(model, tensors, { names: "torch" });
+      const { output, ...ready } = await prepareNetwork(model, work, { device: "cpu", threads });
+      await writeResult(files!, output);
+      return ready;
+    }
+  }
+}
+
+/** Writes the output of a forward pass. */
+export async function writeResult(files: WorkFiles, output: HostTensor | undefined): Promise<void> {
+  if (output) await writeFile(files.results, writeSafetensors([["y", output]]));
+}

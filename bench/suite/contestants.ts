@@ -1,0 +1,108 @@
+import { fileURLToPath } from "node:url";
+import { OptionError } from "../../src/base/errors.js";
+import { matchesPattern } from "../../src/base/pattern.js";
+import { didYouMean } from "../../src/base/suggestion.js";
+import type { Command } from "./contestant-process.js";
+import type { NetworkWork } from "./work.js";
+
+/** A contestant and how it is started. */
+export interface ContestantChoice {
+  readonly name: string;
+  readonly command: Command;
+  /** Why it does not take part in a row; undefined where it does. */
+  readonly refuses?: (work: NetworkWork) => string | undefined;
+  /** Whether it computes outside its process, whose memory then says nothing. */
+  readonly elsewhere?: boolean;
+}
+
+const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const loader = new URL("../../scripts/typescript.mjs", import.meta.url).href;
+
+function typescript(...args: string[]): Command {
+  return { file: process.execPath, args: ["--import", loader, file("../contestant.ts"), ...args] };
+}
+
+/** The contestant that all others are compared with. */
+export const ours: ContestantChoice = { name: "fovea", command: typescript("fovea") };
+
+/** Who else takes part. */
+export interface PeerOptions {
+  readonly threads: number;
+  /** fovea on WebAssembly, in headless Chromium. */
+  readonly wasm: boolean;
+  /** A Python with torch. */
+  readonly python?: string | undefined;
+  /** Libraries in JavaScript, with commas between them. */
+  readonly peers?: string | undefined;
+  /** The folder in which these are installed. */
+  readonly peerModules: string;
+  /** Patterns of contestants that are left out, with commas between them. */
+  readonly without?: string | undefined;
+}
+
+/** Batch up to which the libraries in JavaScript are measured: they need seconds for more. */
+const largestPeerBatch = 4;
+
+const onlySmall = ({ network, shape }: NetworkWork) =>
+  network === "se-resnet-20" && shape[0] <= largestPeerBatch
+    ? undefined
+    : `measured on SE-ResNet-20 with batch ${largestPeerBatch} alone`;
+
+const javascriptPeers: Readonly<Record<string, string>> = { tfjs: "TensorFlow.js", "jax-js": "jax-js" };
+
+/** The contestants beside ours. @throws OptionError for an unknown library, or a pattern that leaves none out */
+export function choosePeers(options: PeerOptions): ContestantChoice[] {
+  const named = namedPeers(options);
+  const patterns = listed(options.without);
+  const fits = ({ name }: ContestantChoice, pattern: string) =>
+    matchesPattern(name, pattern, { ignoreCase: true });
+  const idle = patterns.find((pattern) => !named.some((choice) => fits(choice, pattern)));
+  if (idle !== undefined) {
+    const names = named.map(({ name }) => `"${name}"`).join(", ") || "none";
+    throw new OptionError(`--without: no contestant fits "${idle}"; they are ${names}`);
+  }
+  return named.filter((choice) => !patterns.some((pattern) => fits(choice, pattern)));
+}
+
+function listed(text: string | undefined): string[] {
+  return text === undefined ? [] : text.split(",").map((part) => part.trim());
+}
+
+function namedPeers({ threads, wasm, python, peers, peerModules }: PeerOptions): ContestantChoice[] {
+  const chosen: ContestantChoice[] = [];
+  if (wasm) chosen.push({ name: "fovea, WebAssembly", command: typescript("wasm"), elsewhere: true });
+  if (python !== undefined) chosen.push(...pytorch(python, threads));
+  for (const name of listed(peers)) {
+    const title = javascriptPeers[name];
+    if (title === undefined) {
+      throw new OptionError(
+        `--peers: no library "${name}"; ${didYouMean(name, Object.keys(javascriptPeers))}`,
+      );
+    }
+    chosen.push({ name: title, command: typescript(name, peerModules), refuses: onlySmall });
+  }
+  return chosen;
+}
+
+function pytorch(python: string, threads: number): ContestantChoice[] {
+  const env = {
+    OMP_NUM_THREADS: String(threads),
+    MKL_NUM_THREADS: String(threads),
+    // No compiled files beside the scripts.
+    PYTHONDONTWRITEBYTECODE: "1",
+  };
+  const mode = (name: string, argument: string): ContestantChoice => ({
+    name,
+    command: { file: python, args: [file("../pytorch/contestant.py"), argument], env },
+  });
+  return [
+    mode("PyTorch", "eager"),
+    mode("PyTorch, channels last", "channels-last"),
+    mode("PyTorch, torch.compile", "compile"),
+    {
+      name: "ONNX Runtime, PyTorch's export",
+      command: { ...typescript("export", python), env },
+      refuses: ({ pass }) => (pass === "training" ? "PyTorch exports no training step" : undefined),
+    },
+  ];
+}

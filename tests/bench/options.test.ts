@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { choosePeers } from "../../bench/suite/contestants.js";
+import { help, readOptions } from "../../bench/suite/options.js";
+import { OptionError } from "../../src/base/errors.js";
+
+function options(...args: string[]) {
+  const read = readOptions(args);
+  if (read === "help") throw new Error("help was asked for");
+  return read;
+}
+
+describe("options of the benchmark", () => {
+  it("have defaults that make a full run", () => {
+    expect(options()).toMatchObject({ rounds: 9, threads: 2, quick: false, wasm: false, docs: false });
+    expect(options().to).toMatch(/bench.results.latest\.json$/);
+  });
+
+  it("make a quick run that writes no file unless told", () => {
+    expect(options("--quick")).toMatchObject({ rounds: 3, to: undefined });
+    expect(options("--quick", "--rounds", "5", "--to", "x.json")).toMatchObject({ rounds: 5, to: "x.json" });
+  });
+
+  it("are refused where they are unknown or no count", () => {
+    for (const args of [
+      ["--round", "3"],
+      ["--rounds", "0"],
+      ["--rounds", "x"],
+      ["--threads", "1.5"],
+      ["more"],
+    ]) {
+      expect(() => readOptions(args)).toThrow(OptionError);
+    }
+    expect(readOptions(["--help"])).toBe("help");
+    expect(help).toContain("--peer-modules");
+  });
+});
+
+describe("contestants", () => {
+  const chosen = (...args: string[]) => choosePeers(options(...args));
+  const small = {
+    kind: "network",
+    network: "se-resnet-20",
+    pass: "training",
+    shape: [4, 3, 32, 32],
+  } as const;
+
+  it("are those that are asked for", () => {
+    expect(chosen()).toEqual([]);
+    expect(chosen("--wasm", "--peers", "tfjs, jax-js").map(({ name }) => name)).toEqual([
+      "fovea, WebAssembly",
+      "TensorFlow.js",
+      "jax-js",
+    ]);
+    expect(chosen("--python", "/bin/python", "--threads", "3")).toHaveLength(4);
+    expect(() => chosen("--peers", "tf")).toThrow(OptionError);
+  });
+
+  it("can be left out", () => {
+    const some = chosen("--python", "/bin/python", "--without", "*COMPILE*,*channels*");
+    expect(some.map(({ name }) => name)).toEqual(["PyTorch", "ONNX Runtime, PyTorch's export"]);
+    expect(() => chosen("--without", "*compile*")).toThrow(OptionError);
+  });
+
+  it("get as many threads as all", () => {
+    for (const { command } of chosen("--python", "/bin/python", "--threads", "3").slice(0, 3)) {
+      expect(command.env).toMatchObject({ OMP_NUM_THREADS: "3" });
+    }
+  });
+
+  it("stay away from rows that are not theirs", () => {
+    const [tfjs] = chosen("--peers", "tfjs");
+    expect(tfjs!.refuses!(small)).toBeUndefined();
+    expect(tfjs!.refuses!({ ...small, shape: [64, 3, 32, 32] })).toMatch(/alone/);
+    const exported = chosen("--python", "/bin/python").at(-1)!;
+    expect(exported.refuses!(small)).toMatch(/no training step/);
+    expect(exported.refuses!({ ...small, pass: "inference" })).toBeUndefined();
+  });
+});

@@ -30,6 +30,26 @@ def deterministic():
     torch.use_deterministic_algorithms(True)
 
 
+def weights_command(description, makers, option, instead):
+    """The command of a script of weights: writes what each maker makes of numbers of its own to a file of its name; with `option FOLDER`
+    does something else with that folder."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=FIXTURES / "weights")
+    parser.add_argument(option, dest="instead", type=Path, metavar="FOLDER")
+    options = parser.parse_args()
+    deterministic()
+    torch.set_grad_enabled(False)
+    if options.instead:
+        instead(options.instead)
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    for seed, make in enumerate(makers):
+        path = options.out / f"{make.__name__.replace('_', '-')}.pth"
+        torch.save(make(Numbers(seed)), path)
+        path.chmod(0o644)
+        print(f"{path}: {path.stat().st_size:,} bytes")
+
+
 def provenance(script, date, seed):
     """Where the numbers come from."""
     return {

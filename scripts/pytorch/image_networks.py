@@ -9,13 +9,11 @@ u-net.pth         U-Nets with the names, the order of channels and the padding o
 `--full FOLDER` writes the state dicts of torchvision's own three MobileNets there instead, in float32, with input and logits.
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
 
 import torch
 import torchvision
-from fixture import FIXTURES, Numbers, deterministic
+from fixture import Numbers, weights_command
 from torch import nn
 from torch.nn import functional
 from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
@@ -144,23 +142,5 @@ def full(folder):
         print(f"{name}: {count:,} parameters, logits {case['logits'].std():.3g}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=FIXTURES / "weights")
-    parser.add_argument("--full", type=Path, metavar="FOLDER")
-    options = parser.parse_args()
-    deterministic()
-    torch.set_grad_enabled(False)
-    if options.full:
-        full(options.full)
-        return
-    options.out.mkdir(parents=True, exist_ok=True)
-    for seed, make in enumerate((mobilenet_v2, mobilenet_v3, u_net)):
-        path = options.out / f"{make.__name__.replace('_', '-')}.pth"
-        torch.save(make(Numbers(seed)), path)
-        path.chmod(0o644)
-        print(f"{path}: {path.stat().st_size:,} bytes")
-
-
 if __name__ == "__main__":
-    main()
+    weights_command(__doc__, (mobilenet_v2, mobilenet_v3, u_net), "--full", full)

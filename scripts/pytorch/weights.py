@@ -11,14 +11,12 @@ With `--check FOLDER` nothing is made: files `NAME.safetensors`, saved by fovea 
 network of that name.
 """
 
-import argparse
 import collections
-from pathlib import Path
 
 import timm
 import torch
 import torchvision
-from fixture import FIXTURES, Numbers, deterministic
+from fixture import weights_command
 from safetensors.torch import load_file
 from torch import nn
 
@@ -131,23 +129,5 @@ def check(folder):
         print(f"{path}: loads strictly")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=FIXTURES / "weights")
-    parser.add_argument("--check", type=Path, metavar="FOLDER")
-    options = parser.parse_args()
-    deterministic()
-    torch.set_grad_enabled(False)
-    if options.check:
-        check(options.check)
-        return
-    options.out.mkdir(parents=True, exist_ok=True)
-    for seed, make in enumerate((se_resnet, vit, layers)):
-        path = options.out / f"{make.__name__.replace('_', '-')}.pth"
-        torch.save(make(Numbers(seed)), path)
-        path.chmod(0o644)
-        print(f"{path}: {path.stat().st_size:,} bytes")
-
-
 if __name__ == "__main__":
-    main()
+    weights_command(__doc__, (se_resnet, vit, layers), "--check", check)

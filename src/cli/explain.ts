@@ -73,6 +73,8 @@ export const explainCommand: Command = {
     if (reference === undefined)
       throw new UsageError("--model is missing: a run's folder, or a network's name");
     const method = methodOf(options);
+    if (options.faithfulness === true && method === "attention")
+      throw new UsageError("--faithfulness measures maps of a class and rollouts, not those of attention");
     const network = await openNetwork(reference, options);
     initialize(network.model);
     const { preprocessing } = network.description;
@@ -91,7 +93,7 @@ export const explainCommand: Command = {
           const explanation = await explainer.explain({ ...x, shape: x.shape.slice(1) }).catch(asWrongUsage);
           const kept = await keep(image, folders[index]!, loaded, explanation, network);
           const measured =
-            options.faithfulness === true ? await measure(network, loaded, explanation, options) : [];
+            options.faithfulness === true ? await measure(network, loaded, explanation.maps, options) : [];
           const maps = kept.maps.map((map, at) => ({
             ...map,
             ...(measured[at] ? { faithfulness: measured[at] } : {}),
@@ -169,18 +171,18 @@ async function keep(
   return { image, folder, gallery: galleryFile, ...said, maps: written };
 }
 
-/** How faithful the maps of a class and the rollout are; undefined for others, which are of no class. */
+/** How faithful maps of a class or a rollout are; undefined for one that is no heat map. */
 async function measure(
   { model }: OpenedNetwork,
   { x }: LoadedImage,
-  { maps, method }: Explanation,
+  maps: Explanation["maps"],
   options: GivenOptions,
 ): Promise<(Areas | undefined)[]> {
   const image = { ...x, shape: x.shape.slice(1) };
   const areas: (Areas | undefined)[] = [];
   for (const { class: label, views } of maps) {
     const [view] = views;
-    if (view?.form !== "heat" || (label === undefined && method !== "rollout")) {
+    if (view?.form !== "heat") {
       areas.push(undefined);
       continue;
     }

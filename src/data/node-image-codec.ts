@@ -64,7 +64,7 @@ export async function openImage(
 /**
  * Decodes an image and resizes it to cover a crop, and cuts the crop from its middle.
  * @returns an image of the crop's size
- * @throws BrokenImageError for damaged data
+ * @throws BrokenImageError for damaged data, or proportions that make the image too long
  */
 export async function decodeCentered(
   image: OpenImage,
@@ -75,7 +75,7 @@ export async function decodeCentered(
   return decode(image, { resized, box: centered(resized, crop), interpolation, background });
 }
 
-/** Decodes an image and resizes it to a size. @throws BrokenImageError for damaged data */
+/** Decodes an image and resizes it to a size. @throws BrokenImageError for damaged data, or a size that is too long */
 export function decodeResized(
   image: OpenImage,
   resized: ImageSize,
@@ -122,9 +122,12 @@ export function planesOf({ data, size: [, width] }: RgbImage, box: Box, channels
   return planes;
 }
 
+/** The longest side that sharp resizes an image to. */
+const maxSide = 100_000_000;
+
 /** A decoding pipeline: orientation, size, rectangle, background, colours. */
 async function decode(
-  { source, bytes }: OpenImage,
+  { source, bytes, size }: OpenImage,
   options: {
     readonly resized: ImageSize;
     readonly box?: Box;
@@ -134,6 +137,11 @@ async function decode(
 ): Promise<RgbImage> {
   const sharp = await loadSharp();
   const { resized, box, interpolation } = options;
+  if (Math.max(...resized) > maxSide) {
+    throw new BrokenImageError(
+      `${source}: ${size[1]} x ${size[0]} pixels become ${resized[1]} x ${resized[0]}; at most ${maxSide} a side are possible`,
+    );
+  }
   const [r, g, b] = options.background;
   const { data, info } = await decoding(source, () => {
     // The limit of pixels was checked where the image was opened.

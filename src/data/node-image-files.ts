@@ -24,7 +24,7 @@ export interface ImageFileTree {
 }
 
 /** Folders of the parts, by their customary names. */
-const partFolders = { validation: ["val", "valid", "validation"], test: ["test"] } as const;
+const partFolders = { train: ["train"], validation: ["val", "valid", "validation"], test: ["test"] } as const;
 
 /**
  * Finds the images of a folder: ROOT/CLASS/... or ROOT/train/CLASS/..., ROOT/val/CLASS/..., ROOT/test/CLASS/... Classes are the folders
@@ -36,6 +36,7 @@ export async function findImages(root: string): Promise<ImageFileTree> {
   const divided = folders.includes("train") && (await foldersOf(join(root, "train"))).length > 0;
   const counter = { otherFiles: 0 };
   const trainRoot = divided ? join(root, "train") : root;
+  if (!divided) refusePartNames(root, folders);
   const classes = divided ? await foldersOf(trainRoot) : folders;
   if (classes.length === 0) {
     throw new DataError(`${trainRoot}: expected a folder for each class, found none`);
@@ -62,9 +63,26 @@ export async function findImages(root: string): Promise<ImageFileTree> {
       );
     }
     parts[part] = await imagesOf(partRoot, classes, counter);
-    if (parts[part].paths.length === 0) throw new DataError(`${partRoot}: expected images, found none`);
+    if (parts[part].paths.length > 0) continue;
+    const beside = (await entriesOf(partRoot)).filter((entry) => entry.isFile() && isImagePath(entry.name));
+    throw new DataError(
+      `${partRoot}: expected images in the classes' folders ${classes.join(", ")}; found none${beside.length > 0 ? `, but ${beside.length} beside them` : ""}`,
+    );
   }
   return { classes, train, ...parts, otherFiles: counter.otherFiles };
+}
+
+/**
+ * Parts whose images are in no classes' folders look like classes. A class may have the name train beside others: it is also a vehicle.
+ * @throws DataError
+ */
+function refusePartNames(root: string, classes: readonly string[]): void {
+  const names: readonly string[] = Object.values(partFolders).flat();
+  const parts = classes.filter((name) => names.includes(name));
+  if (parts.length === 0 || (classes.length > 1 && parts.join() === "train")) return;
+  throw new DataError(
+    `${root}: ${parts.join(" and ")} would be classes, but are names of parts; expected the classes' folders in ${join(root, "train")}`,
+  );
 }
 
 async function imagesOf(

@@ -14,6 +14,7 @@ import type { ExplainOptions } from "./types.js";
 /** The maps that the network's own mechanisms make. */
 export const attention: ExplainMethod = {
   name: "attention",
+  reads: ["taps", "query", "grid"],
   lacks: ({ pass, options }) =>
     pass.maps.length > 0 || options.taps ? undefined : "a mechanism that declares an attention map",
   async create({ model, imageShape, pass, options, session }) {

@@ -3,7 +3,7 @@ import { OptionError } from "../base/errors.js";
 import { trace } from "../graph/model.js";
 import type { Tensor } from "../graph/tensor.js";
 import { compile } from "../runtime/executable.js";
-import { camFeatures } from "./cam-features.js";
+import { camFeatures, lastCamFeatures } from "./cam-features.js";
 import { type CamFeatures, type CamMethod, classActivation } from "./class-activation.js";
 import { classMap } from "./explained-map.js";
 import { batchOfOne, type ExplainMethod, type MethodContext } from "./method.js";
@@ -15,6 +15,7 @@ import type { ExplainableModel, ExplainedMap, ExplainOptions } from "./types.js"
 export function classActivationMethod(name: CamMethod): ExplainMethod {
   return {
     name,
+    reads: ["taps", "classes", "grid"],
     lacks: ({ model, pass, options }) => {
       if (!pass.logits) return "logits [N, classes]";
       const needed = "a tap of feature maps [N, C, H, W], or of tokens whose grid is known";
@@ -64,22 +65,18 @@ function classLabel(label: number): HostTensor {
   return { dtype: "int64", shape: [1], data: BigInt64Array.of(BigInt(label)) };
 }
 
-/** Features to look at: the taps that are asked for, the network's last features, or else its last feature maps. */
+/** Features to look at: the taps that are asked for, or the network's last features. */
 function chosenFeatures(
   model: ExplainableModel,
   pass: Pass,
   options: ExplainOptions,
 ): [tap: string, features: CamFeatures][] {
-  const maps = new Set(pass.maps.map(({ tap }) => tap));
-  const usable = camFeatures(pass, options);
   const { taps } = options;
   if (!taps) {
-    const last = usable.find(([tap]) => tap === model.lastFeatures);
-    // What a mechanism declares as its map weights features: it is none itself.
-    const other = usable.filter(([tap, { grid }]) => !grid && !maps.has(tap)).at(-1);
-    const chosen = model.lastFeatures === undefined ? other : last;
-    return chosen ? [chosen] : [];
+    const last = lastCamFeatures(model, pass, options);
+    return last ? [last] : [];
   }
+  const usable = camFeatures(pass, options);
   const chosen = usable.filter(([tap]) => fitsAny(tap, taps));
   for (const pattern of taps) {
     if (chosen.some(([tap]) => fitsAny(tap, [pattern]))) continue;

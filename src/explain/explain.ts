@@ -2,6 +2,7 @@ import { checkInteger } from "../base/check.js";
 import { elementCount, type HostTensor } from "../base/dtype.js";
 import { OptionError, ShapeError } from "../base/errors.js";
 import { quote } from "../base/quote.js";
+import type { CompileOptions } from "../runtime/executable.js";
 import { attention } from "./attention.js";
 import { classActivationMethod } from "./class-activation-method.js";
 import { integratedGradients } from "./integrated-gradients.js";
@@ -26,12 +27,14 @@ const methods: readonly ExplainMethod[] = [
   integratedGradients,
 ];
 
+const methodOptions = new Set(methods.flatMap(({ reads }) => reads));
+
 /**
  * Shows what a network attended to, or where a class comes from, as maps whose layout is known: gates of channels, weights of branches,
  * planes over the image, attention of tokens by head and query. For several images of one shape see `createExplainer`.
  * @param image [C, H, W] as the model takes it (normalized)
- * @throws OptionError for a method that does not fit the network (with those that do), an unknown tap, class or method; ShapeError for an
- *   image that does not fit
+ * @throws OptionError for a method that does not fit the network (with those that do), an unknown tap, class or method, an option that the
+ *   method does not read; ShapeError for an image that does not fit
  */
 export async function explain(
   model: ExplainableModel,
@@ -49,7 +52,8 @@ export async function explain(
 /**
  * Compiles what a method needs, for any number of images of one shape; the network's weights are those of now.
  * @param imageShape [C, H, W]
- * @throws OptionError for a method that does not fit the network, an unknown tap or method; ShapeError for images that do not fit
+ * @throws OptionError for a method that does not fit the network, an unknown tap or method, an option that the method does not read;
+ *   ShapeError for images that do not fit
  */
 export async function createExplainer(
   model: ExplainableModel,
@@ -61,6 +65,7 @@ export async function createExplainer(
   if (!method) {
     throw new OptionError(`explain: no method ${quote(name)}; known are ${explainMethods.join(", ")}`);
   }
+  checkOptions(method, options);
   if (batchSize !== undefined) checkInteger("explain", "batchSize", batchSize, { min: 1 });
   if (classes?.length === 0)
     throw new OptionError("explain: classes is empty; leave it out for the predicted one");
@@ -95,21 +100,17 @@ function checkImage({ dtype, shape, data }: HostTensor, expected: readonly numbe
   );
 }
 
+/** @throws OptionError for an option that only other methods read */
+function checkOptions({ name, reads }: ExplainMethod, options: ExplainOptions): void {
+  for (const option of methodOptions) {
+    if (options[option] === undefined || reads.includes(option)) continue;
+    const others = methods.filter((other) => other.reads.includes(option)).map((other) => other.name);
+    throw new OptionError(`explain: ${name} takes no ${option}, unlike ${others.join(", ")}`);
+  }
+}
+
 /** Where the sessions run: the options that are not of the explanation. */
-function sessionOptions(options: ExplainOptions) {
-  const {
-    method: _method,
-    taps: _taps,
-    classes: _classes,
-    query: _query,
-    grid: _grid,
-    window: _window,
-    stride: _stride,
-    baseline: _baseline,
-    steps: _steps,
-    score: _score,
-    batchSize: _batchSize,
-    ...session
-  } = options;
-  return session;
+function sessionOptions(options: ExplainOptions): CompileOptions {
+  const own = new Set<string>(["method", ...methodOptions]);
+  return Object.fromEntries(Object.entries(options).filter(([option]) => !own.has(option)));
 }

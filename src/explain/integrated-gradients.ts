@@ -26,6 +26,7 @@ const defaultSteps = 50;
  */
 export const integratedGradients: ExplainMethod = {
   name: "integrated-gradients",
+  reads: ["classes", "baseline", "steps", "score", "batchSize"],
   lacks: ({ pass }) => (pass.logits ? undefined : "logits [N, classes]"),
   async create(context) {
     const { imageShape, options } = context;

@@ -15,9 +15,14 @@ export interface MethodContext {
   readonly session: CompileOptions;
 }
 
+/** Options that are not read by all methods, as the name of the method and those of the sessions are. */
+export type MethodOption = Exclude<keyof ExplainOptions, "method" | Exclude<keyof CompileOptions, "taps">>;
+
 /** A way to explain: a method says itself which networks it fits. */
 export interface ExplainMethod {
   readonly name: ExplainMethodName;
+  /** All other options are refused. */
+  readonly reads: readonly MethodOption[];
   /** What the network lacks for it; undefined where it fits. */
   lacks(context: Pick<MethodContext, "model" | "pass" | "options">): string | undefined;
   create(context: MethodContext): Promise<Explainer>;

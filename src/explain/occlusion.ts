@@ -12,6 +12,7 @@ import { chosenClasses, highestScore } from "./scores.js";
  */
 export const occlusion: ExplainMethod = {
   name: "occlusion",
+  reads: ["classes", "window", "stride", "baseline", "score", "batchSize"],
   lacks: ({ pass }) => (pass.logits ? undefined : "logits [N, classes]"),
   async create({ model, imageShape, options, session }) {
     const [, height, width] = imageShape as [number, number, number];

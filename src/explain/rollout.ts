@@ -13,6 +13,7 @@ import type { ExplainOptions } from "./types.js";
 /** Token attention followed through all layers. Abnar, Zuidema: Quantifying Attention Flow in Transformers, ACL 2020, arXiv:2005.00928. */
 export const rollout: ExplainMethod = {
   name: "rollout",
+  reads: ["taps", "query", "grid"],
   lacks: ({ pass, options }) =>
     layersOf(pass, options).length > 0
       ? undefined

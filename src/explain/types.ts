@@ -7,11 +7,15 @@ import type { MapView } from "../report/map-view.js";
 import type { CompileOptions } from "../runtime/executable.js";
 
 /** A network of images; classifiers return one row of logits per image. */
-export type ExplainableModel = Model & {
-  forward(x: Tensor): Outputs;
-  /** Tap of the features [N, C, H, W] or tokens [N, T, D] where Grad-CAM looks. */
-  readonly lastFeatures?: string;
-};
+export type ExplainableModel = Model & { forward(x: Tensor): Outputs } & (
+    | { readonly lastFeatures?: undefined }
+    | {
+        /** Tap of the features [N, C, H, W] or tokens [N, T, D] where Grad-CAM looks. */
+        readonly lastFeatures: string;
+        /** Taps of the intermediate features by name, first to last: where it looks when the last ones have one place only. */
+        readonly features?: Readonly<Record<string, string>>;
+      }
+  );
 
 /** Names of the ways to explain. */
 export const explainMethods = [
@@ -30,7 +34,7 @@ export const explainMethods = [
  */
 export type ExplainMethodName = (typeof explainMethods)[number];
 
-/** Options of `explain`. */
+/** Options of `explain`; one that the method does not read is refused. */
 export interface ExplainOptions extends Omit<CompileOptions, "taps"> {
   /** `attention` by default. */
   readonly method?: ExplainMethodName;

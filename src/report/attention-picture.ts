@@ -12,13 +12,12 @@ import {
 import { Canvas } from "./canvas.js";
 import { type ColormapName, colormap } from "./colormap.js";
 import { wrapText } from "./font.js";
+import { type HeadingWords, layOutHeading } from "./heading.js";
 
 export type { AttentionRow, ChannelGates } from "./attention-card.js";
 
 /** Words and layout of the picture. */
-export interface AttentionPictureOptions {
-  readonly title: string;
-  readonly subtitle?: string;
+export interface AttentionPictureOptions extends HeadingWords {
   /** Cards a line; chosen by the number of rows where absent. */
   readonly columns?: number;
   /** Device pixels per logical pixel; default 2. */
@@ -29,8 +28,7 @@ export interface AttentionPictureOptions {
 
 const margin = 40;
 const gap = 16;
-const titleSize = 26;
-const subtitleSize = 13.5;
+const headingStyle = { title: { size: 26, line: 34 }, subtitle: { size: 13.5, line: 20 }, below: 18 };
 const legendTextSize = 11.5;
 const legendMinWidth = 230;
 const legendMaxWidth = 300;
@@ -58,38 +56,24 @@ export function attentionPicture(rows: readonly AttentionRow[], options: Attenti
     throw new OptionError(`columns: expected a positive integer; found ${options.columns}`);
   }
   const width = columns * (cardWidth + gap) - gap;
-  const title = wrapText(options.title, width, titleSize, "medium");
-  const subtitle = wrapText(options.subtitle ?? "", width, subtitleSize);
+  const heading = layOutHeading(options, headingStyle, width);
   const scale = gateScale(rows);
   const legend = layOutLegend(legendEntries(rows, scale, options.heatName ?? "Grad-CAM"), width);
 
-  const head = title.length * 34 + subtitle.length * 20 + 18;
   const height = cardHeight(Math.max(...rows.map((row) => row.gates.length)));
   const gallery = Math.ceil(rows.length / columns) * (height + gap) - gap;
-  const canvas = new Canvas(width + 2 * margin, margin + head + gallery + 28 + legend.height + margin, {
+  const top = margin + heading.height;
+  const canvas = new Canvas(width + 2 * margin, top + gallery + 28 + legend.height + margin, {
     density: options.density ?? 2,
     background: palette.page,
   });
 
-  let y = margin;
-  for (const line of title) {
-    canvas.text(margin, y + titleSize * 0.8, line, {
-      size: titleSize,
-      color: palette.text,
-      weight: "medium",
-    });
-    y += 34;
-  }
-  for (const line of subtitle) {
-    canvas.text(margin, y + subtitleSize, line, { size: subtitleSize, color: palette.muted });
-    y += 20;
-  }
-  y += 18;
+  heading.draw(canvas, margin, margin);
   for (const [i, row] of rows.entries()) {
     const left = margin + (i % columns) * (cardWidth + gap);
-    drawCard(canvas, row, left, y + Math.floor(i / columns) * (height + gap), height, scale);
+    drawCard(canvas, row, left, top + Math.floor(i / columns) * (height + gap), height, scale);
   }
-  legend.draw(canvas, margin, y + gallery + 28);
+  legend.draw(canvas, margin, top + gallery + 28);
   return canvas;
 }
 

@@ -1,7 +1,8 @@
 import { DataError } from "../base/errors.js";
 import { palette, shortNames } from "./attention-card.js";
 import { Canvas } from "./canvas.js";
-import { fitText, wrapText } from "./font.js";
+import { fitText } from "./font.js";
+import { type HeadingWords, layOutHeading } from "./heading.js";
 import type { ImagePlanes } from "./image.js";
 import { drawImage } from "./image-tile.js";
 import { drawView, valueRange } from "./map-picture.js";
@@ -16,9 +17,7 @@ export interface GalleryMap {
 }
 
 /** Words of the gallery. */
-export interface MapGalleryOptions {
-  readonly title: string;
-  readonly subtitle?: string;
+export interface MapGalleryOptions extends HeadingWords {
   /** Device pixels per logical pixel; default 2. */
   readonly density?: number;
 }
@@ -27,7 +26,7 @@ const margin = 32;
 const gap = 14;
 const tile = 168;
 const caption = 48;
-const titleSize = 22;
+const headingStyle = { title: { size: 22, line: 30 }, subtitle: { size: 13, line: 19 }, below: 14 };
 const textSize = 11;
 const maxColumns = 8;
 /** Above it only the whole of each map is shown. */
@@ -56,33 +55,18 @@ export function mapGallery(
   const count = shown.length + 1;
   const columns = Math.min(count, maxColumns, Math.max(4, Math.ceil(Math.sqrt(count * 1.5))));
   const width = columns * (tile + gap) - gap;
-  const title = wrapText(options.title, width, titleSize, "medium");
-  const subtitle = wrapText(options.subtitle ?? "", width, 13);
-  const head = title.length * 30 + subtitle.length * 19 + 14;
+  const heading = layOutHeading(options, headingStyle, width);
   const lines = Math.ceil(count / columns);
-  const height = margin + head + lines * (tile + caption + gap) - gap + margin;
+  const height = margin + heading.height + lines * (tile + caption + gap) - gap + margin;
   const canvas = new Canvas(width + 2 * margin, height, {
     density: options.density ?? 2,
     background: palette.page,
   });
 
-  let y = margin;
-  for (const line of title) {
-    canvas.text(margin, y + titleSize * 0.8, line, {
-      size: titleSize,
-      color: palette.text,
-      weight: "medium",
-    });
-    y += 30;
-  }
-  for (const line of subtitle) {
-    canvas.text(margin, y + 13, line, { size: 13, color: palette.muted });
-    y += 19;
-  }
-  y += 14;
+  heading.draw(canvas, margin, margin);
   for (let index = 0; index < count; index++) {
     const left = margin + (index % columns) * (tile + gap);
-    const top = y + Math.floor(index / columns) * (tile + caption + gap);
+    const top = margin + heading.height + Math.floor(index / columns) * (tile + caption + gap);
     const place = { x: left, y: top, size: tile };
     const item = shown[index - 1];
     if (item) drawView(canvas, image, item.view, place);

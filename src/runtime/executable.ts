@@ -124,9 +124,9 @@ export class Executable {
  * @throws OptionError for an unknown tap; DeviceError where the device cannot be used
  */
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Executable> {
-  const { taps = [], seed = 0, runtime = defaultRuntime(), ...session } = options;
+  const { taps = [], seed = 0, runtime = defaultRuntime(), ...sessionOptions } = options;
   for (const [path, variable] of graph.variables) variable.initialize({ seed: 0, path });
-  const { device } = await runtime.resolveDevice(session.device);
+  const { device } = await runtime.resolveDevice(sessionOptions.device);
   const pathOf = new Map([...graph.variables].map(([path, variable]) => [variable, path]));
   const model = emitStagedModel(
     {
@@ -146,10 +146,15 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
     graph,
   );
   const { usedInputs, nodeCount } = model;
-  const parts = {
-    session: await runtime.createSession(model.bytes, session),
-    hostStages: await HostStageSessions.create(model.stages, runtime, session),
-    state: await runtime.createState({}),
-  };
-  return new Executable({ ...parts, graph, usedInputs, nodeCount, seed });
+  const session = await runtime.createSession(model.bytes, sessionOptions);
+  let hostStages: HostStageSessions | undefined;
+  try {
+    hostStages = await HostStageSessions.create(model.stages, runtime, sessionOptions);
+    const state = await runtime.createState({});
+    return new Executable({ session, hostStages, state, graph, usedInputs, nodeCount, seed });
+  } catch (error) {
+    await session.close();
+    await hostStages?.close();
+    throw error;
+  }
 }

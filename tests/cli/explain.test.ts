@@ -118,13 +118,24 @@ test("classes, steps and faithfulness", async () => {
 
 test("files of one image have names of their own", async () => {
   const to = await mkdtemp(join(folder, "names-"));
-  const map = { name: "m", kind: "spatial", module: "", axes: ["row", "column"], layout: { axes: ["row", "column"] } } as const;
+  const map = {
+    name: "m",
+    kind: "spatial",
+    module: "",
+    axes: ["row", "column"],
+    layout: { axes: ["row", "column"] },
+  } as const;
   const long = "l".repeat(130);
   const taps = ["a b", "a_b", "A_b", `${long}1`, `${long}2`, "all-maps"];
   const maps = taps.map((tap, at): ExplainedMap => {
     const values = { dtype: "float32", shape: [1, 1], data: Float32Array.of(at) } as const;
     const heat = { data: values.data, shape: [1, 1] };
-    return { ...map, tap, values, views: [{ form: "heat", label: "", heat, overImage: true, signed: false }] };
+    return {
+      ...map,
+      tap,
+      values,
+      views: [{ form: "heat", label: "", heat, overImage: true, signed: false }],
+    };
   });
   const image = { data: new Float32Array(3), shape: [3, 1, 1] };
   const written = await writeMaps(to, { image, maps, classes: [], title: "", subtitle: "" });

@@ -87,6 +87,31 @@ describe("folders", () => {
     expect(train.classes).toEqual(["bus", "train"]);
   });
 
+  it("are refused where the images of a part are in none, with the classes' names", async () => {
+    const png = await plain(9).png().toBuffer();
+    await writeTree(root, {
+      "train/cat/1.png": png,
+      "train/dog/1.png": png,
+      "test/1.png": png,
+      "test/2.png": png,
+    });
+    await expect(loadImageFolder(root, { size: 4 })).rejects.toThrow(
+      `${join(root, "test")}: expected images in the classes' folders cat, dog; found none, but 2 beside them`,
+    );
+  });
+
+  it.each([
+    [["train", "val"], "train and val"],
+    [["train"], "train"],
+    [["cat", "test"], "test"],
+  ])("are refused where parts would be classes: %j", async (folders, parts) => {
+    const png = await plain(9).png().toBuffer();
+    await writeTree(root, Object.fromEntries(folders.map((folder) => [`${folder}/1.png`, png])));
+    await expect(loadImageFolder(root, { size: 4 })).rejects.toThrow(
+      `${root}: ${parts} would be classes, but are names of parts; expected the classes' folders in ${join(root, "train")}`,
+    );
+  });
+
   it("are refused where something is missing, by its path", async () => {
     const png = await plain(9).png().toBuffer();
     const load = () => loadImageFolder(root, { size: 4 });
@@ -101,7 +126,9 @@ describe("folders", () => {
     await writeTree(root, { "train/cat/1.png": png, "val/emu/1.png": png });
     await expect(load()).rejects.toThrow(`${join(root, "val")}: no training images of emu`);
     await rm(join(root, "val/emu"), { recursive: true });
-    await expect(load()).rejects.toThrow(`${join(root, "val")}: expected images, found none`);
+    await expect(load()).rejects.toThrow(
+      `${join(root, "val")}: expected images in the classes' folders cat; found none`,
+    );
     await writeTree(root, { "valid/cat/1.png": png });
     await expect(load()).rejects.toThrow("val and valid both stand for the validation images");
     await expect(load()).rejects.toThrow(DataError);
@@ -223,6 +250,13 @@ describe("decoding", () => {
       },
     );
     expect(pixels).toEqual(new Uint8Array(3 * 64 * 64).fill(77));
+  });
+
+  it("refuses images too long to be resized, by what they would become", async () => {
+    const png = await plain(77).resize(1, 2_000_000, { fit: "fill" }).png().toBuffer();
+    await expect(evaluated("image.png", png, { size: 64 })).rejects.toThrow(
+      `${join(root, "class/image.png")}: 1 x 2000000 pixels become 64 x 128000000; at most 100000000 a side are possible`,
+    );
   });
 });
 

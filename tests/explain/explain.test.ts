@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { TransformerEncoderLayer } from "../../src/attention/transformer/transformer-encoder-layer.js";
 import { VisionTransformer } from "../../src/attention/transformer/vit.js";
+import { OptionError } from "../../src/base/errors.js";
 import { createExplainer, explain } from "../../src/explain/explain.js";
-import type { ExplainedMap } from "../../src/explain/types.js";
+import type { ExplainedMap, ExplainOptions } from "../../src/explain/types.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { create } from "../../src/models/registry.js";
 import { Module } from "../../src/nn/module.js";
@@ -142,6 +143,14 @@ describe("explain by class", () => {
     expect(Math.max(...found.maps[0]!.values.data)).toBeGreaterThan(0);
   });
 
+  it.each([
+    ["seresnet18", "layer3.1.output"],
+    ["mobilenet_v3_small", "features.8.output"],
+  ])("looks at the last features of %s that have more than one place", async (name, tap) => {
+    const { maps } = await explain(create(name, { numClasses: 3 }), image, { method: "grad-cam" });
+    expect(maps).toMatchObject([{ tap, values: { shape: [2, 2] } }]);
+  });
+
   it("makes a map of each tap that is asked for", async () => {
     const model = create("seresnet20", { numClasses: 4 });
     const options = { method: "grad-cam", taps: ["layer*.2.output"], classes: [1, 3] } as const;
@@ -159,15 +168,16 @@ describe("explain by class", () => {
     );
   });
 
-  it.each(["grad-cam", "occlusion", "integrated-gradients"] as const)(
-    "%s refuses classes that there are not",
-    async (method) => {
-      const model = create("seresnet8", { numClasses: 4 });
-      const ask = (classes: number[]) => explain(model, image, { method, classes, window: [32, 32] });
-      await expect(ask([4])).rejects.toThrow(/class 4; the network has classes 0 to 3/);
-      await expect(ask([])).rejects.toThrow(/classes is empty/);
-    },
-  );
+  it.each([
+    { method: "grad-cam" },
+    { method: "occlusion", window: [32, 32] },
+    { method: "integrated-gradients" },
+  ] as const)("$method refuses classes that there are not", async (options) => {
+    const model = create("seresnet8", { numClasses: 4 });
+    const ask = (classes: number[]) => explain(model, image, { ...options, classes });
+    await expect(ask([4])).rejects.toThrow(/class 4; the network has classes 0 to 3/);
+    await expect(ask([])).rejects.toThrow(/classes is empty/);
+  });
 });
 
 describe("createExplainer", () => {
@@ -188,6 +198,31 @@ describe("createExplainer", () => {
     await explainer.close();
     await explainer.close();
   });
+
+  it.each([
+    [
+      { classes: [1] },
+      "attention takes no classes, unlike grad-cam, grad-cam++, occlusion, integrated-gradients",
+    ],
+    [{ method: "grad-cam", steps: 3 }, "grad-cam takes no steps, unlike integrated-gradients"],
+    [{ method: "grad-cam++", query: [0, 0] }, "grad-cam++ takes no query, unlike attention, rollout"],
+    [{ method: "rollout", window: [1, 1] }, "rollout takes no window, unlike occlusion"],
+    [
+      { method: "occlusion", taps: ["a"] },
+      "occlusion takes no taps, unlike attention, grad-cam, grad-cam++, rollout",
+    ],
+    [
+      { method: "integrated-gradients", stride: [1, 1] },
+      "integrated-gradients takes no stride, unlike occlusion",
+    ],
+  ] as [ExplainOptions, string][])(
+    "refuses options that a method does not read: %j",
+    async (options, problem) => {
+      const asked = createExplainer(create("seresnet8"), [3, 32, 32], options);
+      await expect(asked).rejects.toThrow(OptionError);
+      await expect(asked).rejects.toThrow(problem);
+    },
+  );
 
   it("says which methods fit", async () => {
     const model = new LinearClassifier([

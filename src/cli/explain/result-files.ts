@@ -32,16 +32,9 @@ export interface ImageMaps {
   readonly classes: readonly string[];
 }
 
-/** Folders of the images below `root`: named like their files, numbered where two have the same name. */
+/** Folders of the images below `root`, named like their files. */
 export function imageFolders(root: string, images: readonly string[]): string[] {
-  const taken = new Set<string>();
-  return images.map((image) => {
-    const stem = fileName(basename(image, extname(image)));
-    let name = stem;
-    for (let count = 2; taken.has(name); count++) name = `${stem}-${count}`;
-    taken.add(name);
-    return join(root, name);
-  });
+  return fileNames(images.map((image) => basename(image, extname(image)))).map((name) => join(root, name));
 }
 
 /** Writes a picture and the values of every map, and all pictures as one. @throws DataError where the folder cannot be written */
@@ -56,10 +49,12 @@ export async function writeMaps(
   }
   const written: WrittenMap[] = [];
   const severalClasses = new Set(maps.map((map) => map.class)).size > 1;
-  for (const map of maps) {
-    const name = map.class === undefined ? undefined : classes[map.class]!;
-    const stem = fileName(severalClasses && name !== undefined ? `${map.tap}-${name}` : map.tap);
-    const [picture, values] = [`${stem}.png`, `${stem}.npy`];
+  const nameOf = (map: ExplainedMap) => (map.class === undefined ? undefined : classes[map.class]!);
+  const names = maps.map((map) => (severalClasses && nameOf(map) ? `${map.tap}-${nameOf(map)}` : map.tap));
+  const stems = fileNames(names, [basename(galleryFile, ".png")]);
+  for (const [index, map] of maps.entries()) {
+    const name = nameOf(map);
+    const [picture, values] = [`${stems[index]}.png`, `${stems[index]}.npy`];
     await replaceFile(join(folder, picture), await encodePng(mapPicture(image, map.views[0]!)));
     await replaceFile(join(folder, values), writeNpy(map.values));
     written.push({
@@ -78,15 +73,18 @@ export async function writeMaps(
   return written;
 }
 
-/** All pictures of an image as one; no tap has this name. */
+/** All pictures of an image as one. */
 export const galleryFile = "all-maps.png";
 
-/** A name as a file's: what not every system allows is replaced. */
-function fileName(name: string): string {
-  return (
-    name
-      .replace(/[^\p{L}\p{N}._#-]+/gu, "_")
-      .replace(/^\.+/, "_")
-      .slice(0, 120) || "_"
-  );
+/** Names as files': what not every system allows is replaced, and those that are the same then, if but for case, are numbered. */
+function fileNames(names: readonly string[], reserved: readonly string[] = []): string[] {
+  const taken = new Set(reserved);
+  return names.map((name) => {
+    const allowed = name.replace(/[^\p{L}\p{N}._#-]+/gu, "_").replace(/^\.+/, "_");
+    const stem = allowed.slice(0, 120) || "_";
+    let own = stem;
+    for (let count = 2; taken.has(own.toLowerCase()); count++) own = `${stem}-${count}`;
+    taken.add(own.toLowerCase());
+    return own;
+  });
 }

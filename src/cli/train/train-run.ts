@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { version } from "../../base/version.js";
+import { lastCamTap } from "../../explain/cam-features.js";
 import type { Progress } from "../../report/progress.js";
 import { defaultRuntime } from "../../runtime/provider.js";
 import { release, run as runModel } from "../../runtime/run.js";
@@ -14,7 +15,6 @@ import { attentionGallery } from "./attention-gallery.js";
 import { trainingChart } from "./charts.js";
 import { settingsOfConfig, type TrainSettings } from "./config.js";
 import { predictWithExported } from "./exported-predictions.js";
-import { lastPlaces } from "./last-places.js";
 import { accuracyOf, predictAll } from "./predictions.js";
 import { createTask, evaluationBatch, type TrainTask } from "./task.js";
 
@@ -153,7 +153,7 @@ async function finish(
   talk.say("drawing");
   const title = `${settings.model} on ${test.name}`;
   await write(outputs.chart, trainingChart(await folder.metrics(), title));
-  const tap = lastPlaces(model, test.imageShape);
+  const tap = lastCamTap(model, test.imageShape);
   const picture = { title: `Where ${settings.model} looks`, tap, predictions, session };
   await write(outputs.picture, await attentionGallery(model, test, picture));
   const exportAgrees = exported.filter((prediction, index) => prediction === predictions[index]).length;

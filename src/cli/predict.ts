@@ -1,6 +1,7 @@
 import type { HostTensor } from "../base/dtype.js";
 import { BrokenImageError } from "../data/dataset.js";
 import { loadImage } from "../data/node-load-image.js";
+import { rowOf, softmax } from "../explain/scores.js";
 import { initialize } from "../graph/model.js";
 import { table } from "../report/table.js";
 import { formatPercent } from "../report/units.js";
@@ -84,14 +85,12 @@ export const predict: Command = {
   },
 };
 
-/** The most probable classes of one image, by softmax of its logits [1, classes]. */
-function mostProbable({ data }: HostTensor, classes: readonly string[], count: number): Guess[] {
-  const scores = Array.from(data as Float32Array);
-  const highest = Math.max(...scores);
-  const weights = scores.map((score) => Math.exp(score - highest));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return weights
-    .map((weight, index) => ({ class: classes[index]!, probability: weight / total }))
+/** The most probable classes of one image, of its logits [1, classes]. */
+function mostProbable(logits: HostTensor, classes: readonly string[], count: number): Guess[] {
+  return Array.from(softmax(rowOf(logits, 0)), (probability, index) => ({
+    class: classes[index]!,
+    probability,
+  }))
     .sort((a, b) => b.probability - a.probability)
     .slice(0, count);
 }

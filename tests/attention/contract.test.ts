@@ -212,10 +212,12 @@ function describeCall(trial: Trial, index: number): void {
     expect(parameterCount(module)).toBe(about.parameters(module.options as never));
   });
 
-  it.runIf(call === "forward")("has the declared multiply-accumulates", () => {
-    const cost = graphCost(graph.outputs.values());
-    expect(cost.macs, describeCost(cost.byModule)).toBe(about.macs(module.options as never, sizes));
-  });
+  if (call === "forward") {
+    it("has the declared multiply-accumulates", () => {
+      const cost = graphCost(graph.outputs.values());
+      expect(cost.macs, describeCost(cost.byModule)).toBe(about.macs(module.options as never, sizes));
+    });
+  }
 
   it("makes maps of the declared shape, range and sums", () => {
     for (const [name, map] of Object.entries(about.maps(module.options as never))) {

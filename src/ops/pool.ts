@@ -2,7 +2,7 @@ import { ShapeError } from "../base/errors.js";
 import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { normalizeAxis } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { add, mul, sub } from "./arithmetic.js";
+import { mul, sub } from "./arithmetic.js";
 import { emitAxisProduct, type FixedMatrix, transposed } from "./axis-product.js";
 import { cast, equal } from "./compare.js";
 import { spatialSizes } from "./conv.js";
@@ -59,29 +59,35 @@ export const maxPool: Op<[x: Tensor], PoolAttributes> = defineOp("maxPool", {
   ],
 });
 
-/** Offsets of all elements of a window, row by row. */
-function windowOffsets(kernel: readonly number[]): number[][] {
-  return kernel.reduce<number[][]>(
-    (offsets, size) =>
-      offsets.flatMap((offset) => Array.from({ length: size }, (_, index) => [...offset, index])),
-    [[]],
+/**
+ * Elements of all windows by their place in the window, row by row: an image per place. Axes are cut one after the other, the last one
+ * first, so that most cuts copy whole rows.
+ */
+function windowElements(x: Tensor, counts: readonly number[], window: PoolWindow): Tensor[] {
+  const { kernel, stride, dilation } = window;
+  return kernel.reduceRight<Tensor[]>(
+    (images, size, axis) =>
+      Array.from({ length: size }, (_, index) => {
+        const start = index * dilation[axis]!;
+        const end = start + (counts[axis]! - 1) * stride[axis]! + 1;
+        const cut = { axes: [axis + 2], starts: [start], ends: [end], steps: [stride[axis]!] };
+        return images.map((image) => slice(image, cut));
+      }).flat(),
+    [x],
   );
 }
 
 function routeToFirstMaximum(x: Tensor, y: Tensor, dy: Tensor, window: PoolWindow): Tensor {
   const { kernel, stride, padding, dilation } = window;
-  const axes = kernel.map((_, axis) => axis + 2);
   const begin = padding.slice(0, kernel.length);
   const end = padding.slice(kernel.length);
   const padded = pad(x, { pads: [0, 0, ...begin, 0, 0, ...end], value: Number.NEGATIVE_INFINITY });
-  let taken: Tensor | undefined;
-  const shares = windowOffsets(kernel).map((offset) => {
-    const starts = offset.map((index, axis) => index * dilation[axis]!);
-    const ends = starts.map((start, axis) => start + (y.size(axis + 2) - 1) * stride[axis]! + 1);
-    const wins = cast(equal(slice(padded, { axes, starts, ends, steps: stride }), y), { to: "float32" });
-    const first = taken ? mul(wins, sub(1, taken)) : wins;
-    taken = taken ? add(taken, first) : first;
-    return mul(first, dy);
+  // What no earlier element of the window has taken.
+  let rest = dy;
+  const shares = windowElements(padded, spatialSizes(y), window).map((element) => {
+    const share = mul(cast(equal(element, y), { to: "float32" }), rest);
+    rest = sub(rest, share);
+    return share;
   });
   const sizes = spatialSizes(x);
   return scatterAxes(shares, 0);

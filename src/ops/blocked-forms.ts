@@ -1,11 +1,19 @@
 import type { Emitter } from "../graph/emitter.js";
 import type { Call } from "../graph/operator.js";
+import type { Shape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { FilterGradient } from "./conv-filter-gradient.js";
 import type { ConvSizes, ConvWindow } from "./conv-node.js";
 
 /** A call on two tensors. */
 export type PairCall = Call<[a: Tensor, b: Tensor], object>;
+
+/** Sizes of a transposed convolution: input [N, K, H, W], filters [K, C/groups, R, S], spatial sizes of the result. */
+export interface TransposedSizes {
+  readonly input: Shape;
+  readonly weight: readonly number[];
+  readonly outputSize: readonly number[];
+}
 
 type Form<C> = (emit: Emitter, operands: readonly string[], call: C) => string | undefined;
 
@@ -25,6 +33,13 @@ export interface BlockedForms {
     sizes: ConvSizes,
     window: ConvWindow,
     form: "straight" | "mirrored",
+  ): string | undefined;
+  /** A transposed convolution of stride 2 and more. */
+  stridedTranspose(
+    emit: Emitter,
+    operands: readonly [string, string],
+    sizes: TransposedSizes,
+    window: ConvWindow,
   ): string | undefined;
   /** The gradient of filters; `padding` is that with which exactly the kernel's positions come out. */
   filterGradient(

@@ -180,6 +180,17 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
           convNode(emit, [x!, mirrorFilters()], sizes, reversed)
         );
       }
+      const inBlocks = blockedForms(emit)?.stridedTranspose(
+        emit,
+        [x!, w!],
+        {
+          input: input.shape,
+          weight: concreteShape(weight.shape),
+          outputSize: window.outputSize,
+        },
+        window,
+      );
+      if (inBlocks !== undefined) return inBlocks;
       // ONNX Runtime's WebGPU kernel refuses three axes when it runs.
       if (emit.target.kind === "webgpu" && axes === 3) {
         return spreadConv(emit, [x!, mirrorFilters()], sizes, window);

@@ -95,6 +95,13 @@ const cases: readonly Case[] = [
     [16, 1, 3, 3],
     { padding: 1, groups: 16, stride: 2 },
   ],
+  ["stride, many channels", [2, 128, 6, 8], [128, 128, 3, 3], { padding: 1, stride: 2 }],
+  [
+    "stride, many channels that are no whole blocks, uneven kernel and padding",
+    [2, 132, 9, 8],
+    [136, 132, 4, 2],
+    { padding: [1, 0, 1, 0], stride: [3, 2] },
+  ],
   ["dilation", [16, 16, 9, 9], [16, 16, 3, 3], { padding: 2, dilation: 2 }],
   ["groups", [16, 32, 6, 6], [32, 16, 3, 3], { padding: 1, groups: 2 }],
 ];
@@ -137,6 +144,20 @@ describe("the form of a convolution", () => {
     plain([2, 16, 6, 6, 6], [16, 16, 3, 3, 3]);
     plain([2, 1, 8, 8], [16, 1, 3, 3]);
     plain([2, 18, 8, 8], [18, 18, 3, 3]);
+  });
+
+  it("of a gradient with stride is several convolutions where there are many channels", () => {
+    const found = (channels: number) =>
+      operatorsOf(
+        values([2, channels, 8, 8], [channels, channels, 3, 3]),
+        (x, w, b) => ({
+          dx: gradients(sum(conv(x, w, b, { padding: 1, stride: 2 }), { keepDims: false }), [x])[0]!,
+        }),
+        blocked16,
+      );
+    expect(found(16)).toContain("ConvTranspose");
+    expect(found(128)).not.toContain("ConvTranspose");
+    expect(found(128).filter((name) => name === "com.microsoft.nchwc.Conv").length).toBeGreaterThanOrEqual(4);
   });
 });
 

@@ -78,6 +78,7 @@ export function relativeError(actual: HostTensor, expected: HostTensor): number 
   if (actual.shape.join() !== expected.shape.join() || actual.dtype !== expected.dtype) return Number.NaN;
   if (elementCount(actual.shape) !== actual.data.length) return Number.NaN;
   const [a, b] = [numbers(actual), numbers(expected)];
-  const scale = Math.max(...b.map(Math.abs)) || 1;
-  return Math.max(...a.map((value, index) => Math.abs(value - b[index]!))) / scale;
+  const largest = (values: readonly number[]) =>
+    values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return largest(a.map((value, index) => value - b[index]!)) / (largest(b) || 1);
 }

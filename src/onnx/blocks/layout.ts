@@ -126,8 +126,8 @@ export function depthwiseFilters(emit: Emitter, w: string, [channels, , height, 
   return reshapeNode(emit, toBlocks(emit, flat), [-1, 1, height, width]);
 }
 
-/** Filters [K, C, R, S] with K and C exchanged and both spatial axes reversed, as the gradient of the input takes them. */
-export function blockedMirroredFilters(emit: Emitter, w: string, shape: FilterShape): string {
+/** Filters [K, C, R, S] with K and C exchanged, element by element: [C/b, K/b, R S, b of K, b of C]. */
+export function mirroredBlocks(emit: Emitter, w: string, shape: FilterShape): string {
   const block = channelBlock(emit.target);
   const [, , height, width] = shape;
   const [outputs, inputs] = [wholeBlocks(shape[0], block), wholeBlocks(shape[1], block)];
@@ -140,8 +140,34 @@ export function blockedMirroredFilters(emit: Emitter, w: string, shape: FilterSh
     positions,
     block,
   ]);
-  const order = transposeNode(emit, split, [2, 0, 3, 1, 4]);
-  return reshapeNode(emit, reversePositions(emit, order, positions, 2), [inputs, outputs, height, width]);
+  return transposeNode(emit, split, [2, 0, 3, 1, 4]);
+}
+
+/** Filters of the given shape (whole blocks) of the chosen elements of `mirroredBlocks`. */
+export function mirroredTaps(
+  emit: Emitter,
+  filters: string,
+  taps: readonly number[],
+  shape: FilterShape,
+): string {
+  return reshapeNode(
+    emit,
+    emit.node("Gather", [filters, int64Vector(emit, taps)], { axis: { int: 2 } }),
+    shape,
+  );
+}
+
+/** Filters [K, C, R, S] with K and C exchanged and both spatial axes reversed, as the gradient of the input takes them. */
+export function blockedMirroredFilters(emit: Emitter, w: string, shape: FilterShape): string {
+  const block = channelBlock(emit.target);
+  const [, , height, width] = shape;
+  const order = mirroredBlocks(emit, w, shape);
+  return reshapeNode(emit, reversePositions(emit, order, height * width, 2), [
+    wholeBlocks(shape[1], block),
+    wholeBlocks(shape[0], block),
+    height,
+    width,
+  ]);
 }
 
 /** Filters [C, 1, R, S] of one channel each, reversed. */

@@ -2,7 +2,7 @@ import { elementCount } from "../base/dtype.js";
 import type { Emitter } from "../graph/emitter.js";
 import { blockedForms } from "./blocked-forms.js";
 import { convNode } from "./conv-node.js";
-import { reduceNode, reshapeNode, sliceNode, transposeNode } from "./nodes.js";
+import { reduceNode, reshapeNode, sliceNode, strideNode, transposeNode } from "./nodes.js";
 import { kernelExtent, type Window } from "./window.js";
 
 /** Shapes of a filter gradient: input [N, C, ...], output (cotangent) [N, K, ...]. */
@@ -66,18 +66,15 @@ function pointwise(
   const [samples, channels] = [input[0]!, input[1]!];
   const filters = output[1]!;
   const positions = elementCount(output.slice(2));
-  const strided = window.stride.some((step) => step > 1);
-  const axes = window.stride.map((_, axis) => axis + 2);
-  const sampled = strided
-    ? sliceNode(emit, x, { axes, starts: axes.map(() => 0), ends: input.slice(2), steps: window.stride })
-    : x;
+  const sampled = strideNode(emit, x, input.slice(2), window.stride);
   const rows = (name: string, count: number) => reshapeNode(emit, name, [samples, count, positions]);
   const [xs, ys] = [rows(sampled, channels), rows(dy, filters)];
   const shape = [filters, channels, ...window.kernel];
   if (filters * channels >= positions * (filters + channels)) {
+    // Samples between channels and positions: a copy of whole rows.
     const flat = (name: string, count: number) =>
-      reshapeNode(emit, transposeNode(emit, name, [0, 2, 1]), [samples * positions, count]);
-    const product = emit.node("MatMul", [transposeNode(emit, flat(ys, filters), [1, 0]), flat(xs, channels)]);
+      reshapeNode(emit, transposeNode(emit, name, [1, 0, 2]), [count, samples * positions]);
+    const product = emit.node("MatMul", [flat(ys, filters), transposeNode(emit, flat(xs, channels), [1, 0])]);
     return reshapeNode(emit, product, shape);
   }
   const products = emit.node("MatMul", [ys, transposeNode(emit, xs, [0, 2, 1])]);

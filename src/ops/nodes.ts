@@ -31,6 +31,23 @@ export function sliceNode(
   return emit.node("Slice", [x, ...operands]);
 }
 
+/** Every so many elements of the spatial axes of [N, C, ...]; one node for all that read the same ones. */
+export function strideNode(
+  emit: Emitter,
+  x: string,
+  sizes: readonly number[],
+  stride: readonly number[],
+): string {
+  if (stride.every((step) => step === 1)) return x;
+  const kind = `stride ${stride.join()}`;
+  const known = emit.form(x, kind);
+  if (known !== undefined) return known;
+  const axes = stride.map((_, axis) => axis + 2);
+  const strided = sliceNode(emit, x, { axes, starts: axes.map(() => 0), ends: sizes, steps: stride });
+  emit.addForm(x, kind, strided);
+  return strided;
+}
+
 /** A reduction over axes, kept as size 1 unless said otherwise. */
 export function reduceNode(
   emit: Emitter,

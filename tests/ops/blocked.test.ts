@@ -102,6 +102,8 @@ const cases: readonly Case[] = [
     [136, 132, 4, 2],
     { padding: [1, 0, 1, 0], stride: [3, 2] },
   ],
+  ["single elements with stride", [2, 16, 9, 8], [32, 16, 1, 1], { stride: 2 }],
+  ["single elements with stride and padding", [2, 16, 9, 8], [32, 16, 1, 1], { stride: [2, 3], padding: 1 }],
   ["dilation", [16, 16, 9, 9], [16, 16, 3, 3], { padding: 2, dilation: 2 }],
   ["groups", [16, 32, 6, 6], [32, 16, 3, 3], { padding: 1, groups: 2 }],
 ];

@@ -1,6 +1,6 @@
 import type { Emitter } from "../../graph/emitter.js";
-import type { ConvSizes, ConvWindow } from "../../ops/conv-node.js";
-import { int64Vector } from "../../ops/nodes.js";
+import { type ConvSizes, type ConvWindow, convNode } from "../../ops/conv-node.js";
+import { int64Vector, strideNode } from "../../ops/nodes.js";
 import { windowCounts } from "../../ops/window.js";
 import {
   blockedConvNode,
@@ -47,6 +47,7 @@ export function blockedConv(
   if (window.groups > 1 && !depthwise) return undefined;
   // A kernel of one element is a matrix product, which is as fast on the plain layout.
   const taps = kernel[0]! * kernel[1]!;
+  if (taps === 1 && !depthwise) return stridedProduct();
   if (taps === 1 || (!depthwise && taps * perGroup < leastWindow)) return undefined;
   const fewInputs = !depthwise && form === "straight" && perGroup < block && outputs % block === 0;
   if (!depthwise && !fewInputs && perGroup % 4 !== 0) return undefined;
@@ -60,6 +61,16 @@ export function blockedConv(
     { ...window, kernel, groups: depthwise ? whole : 1 },
   );
   return fromBlocks(emit, y, outputs);
+
+  /** With a stride, a product of the positions that it leaves; the gradient of the filters reads the same ones. */
+  function stridedProduct(): string | undefined {
+    const { stride, padding } = window;
+    if (stride.every((step) => step === 1) || padding.some((count) => count > 0)) return undefined;
+    const image = strideNode(emit, x!, input, stride);
+    const left = input.map((size, axis) => Math.ceil(size / stride[axis]!));
+    const operands = [image, w!, ...(bias === undefined ? [] : [bias])];
+    return convNode(emit, operands, { input: left, weight }, { ...window, stride: [1, 1] });
+  }
 
   function filters(): string {
     const [height, width] = kernel as [number, number];

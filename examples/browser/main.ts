@@ -37,15 +37,18 @@ let drawings = 0;
 
 const curve = new Curve(element<HTMLElement>("curve"));
 const pad = new Pad(padCanvas, read);
-const digits = await loadDigits();
-drawDigits(element<HTMLCanvasElement>("digits"), digits.train, 20, 5);
 addHeadings();
 translate();
-
 languageButton.addEventListener("click", () => {
   language = otherLanguage(language);
   translate();
 });
+
+const digits = await loadDigits().catch((error: unknown) => {
+  tell("status", failed(error));
+  throw error;
+});
+drawDigits(element<HTMLCanvasElement>("digits"), digits.train, 20, 5);
 start.addEventListener("click", train);
 stop.addEventListener("click", () => stopping?.abort());
 clear.addEventListener("click", () => {
@@ -56,6 +59,8 @@ example.addEventListener("click", () => {
   pad.show(digits.test.pixels(shownExample++ % digits.test.length));
   read();
 });
+// Until here a click would be lost.
+for (const button of [start, clear, example]) button.disabled = false;
 
 /** Gives every section its heading. */
 function addHeadings(): void {

@@ -68,7 +68,7 @@ const colors = (selector: string) =>
   });
 
 it("shows the digits and asks to train first", async () => {
-  expect(await colors("#digits")).toBeGreaterThan(50);
+  await expect.poll(() => colors("#digits"), { timeout: 60_000 }).toBeGreaterThan(50);
   expect(await answer()).toBe("Train first, then draw.");
   await button("example").click();
   expect(await answer()).toBe("Train first, then draw.");

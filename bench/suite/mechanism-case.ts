@@ -1,10 +1,7 @@
 import { mechanismClass } from "../../src/attention/catalogue.js";
-import { callArgument } from "../../src/attention/signature.js";
 import { anyAxes, type NamedSize, resolveSize, type Sizes } from "../../src/attention/sizes.js";
-import { type Contestant, createContestant } from "../../src/cli/compare/contestant.js";
-import { initialize, type Outputs } from "../../src/graph/model.js";
+import { type Contestant, createContestant, mechanismContestant } from "../../src/cli/compare/contestant.js";
 import { concreteShape } from "../../src/graph/size.js";
-import { Tensor } from "../../src/graph/tensor.js";
 import type { MechanismWork } from "./work.js";
 
 /** Options of mechanisms that take an image, where the ones of their first example are those of a toy: as in their papers or networks. */
@@ -67,22 +64,8 @@ export function mechanismCase({ mechanism, image }: MechanismWork): Contestant {
 
 function tokenContestant(id: string, { options, sizes, open = [] }: TokenCase): Contestant {
   const module = new (mechanismClass(id))(options as never);
-  initialize(module);
-  const signature = module.signature();
-  const required = Object.entries(signature.inputs).filter(([, { optional }]) => !optional);
-  const inputs = required.map(([name, { shape, dtype = "float32" }]) => {
-    const axes = shape.flatMap((size): NamedSize[] => (size === anyAxes ? [...open] : [size]));
-    return [name, { shape: concreteShape(axes.map((size) => resolveSize(size, sizes))), dtype }] as const;
+  return mechanismContestant(id, { module, options }, (declared) => {
+    const axes = declared.flatMap((size): NamedSize[] => (size === anyAxes ? [...open] : [size]));
+    return concreteShape(axes.map((size) => resolveSize(size, sizes)));
   });
-  const forward = (module as unknown as { forward(argument: unknown): Outputs }).forward.bind(module);
-  return {
-    name: id,
-    module,
-    options,
-    inputs: Object.fromEntries(inputs),
-    forward: (tensors) => {
-      const result = forward(callArgument(signature, tensors));
-      return result instanceof Tensor ? { y: result } : result;
-    },
-  };
 }

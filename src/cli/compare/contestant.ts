@@ -1,6 +1,6 @@
 import { mechanismClass } from "../../attention/catalogue.js";
 import { channelOptions, exampleRequirements } from "../../attention/channel-options.js";
-import type { AnyAbout } from "../../attention/mechanism.js";
+import type { AnyAbout, Mechanism } from "../../attention/mechanism.js";
 import { type CallSignature, callArgument } from "../../attention/signature.js";
 import { anyAxes, type NamedSize, resolveSize, type Sizes } from "../../attention/sizes.js";
 import { readMechanism } from "../../attention/written-mechanism.js";
@@ -57,18 +57,28 @@ function createMechanism(text: string, image: ImageSizes): Contestant {
     ...given,
   };
   const module = build(text, () => new type(options as never));
+  refuseWithoutImage(id, module.signature());
+  const sizes = namedSizes(type.about, image);
+  return mechanismContestant(text, { module, options }, (shape) => imageShape(shape, sizes));
+}
+
+/**
+ * A mechanism as it is measured: with its initial weights, and the inputs that it must have.
+ * @param shapeOf sizes of an input from those that its signature names
+ */
+export function mechanismContestant(
+  name: string,
+  { module, options }: { readonly module: Mechanism; readonly options: Contestant["options"] },
+  shapeOf: (declared: readonly NamedSize[]) => readonly number[],
+): Contestant {
   initialize(module);
   const signature = module.signature();
-  refuseWithoutImage(id, signature);
-  const sizes = namedSizes(type.about, image);
   const inputs = Object.entries(signature.inputs)
     .filter(([, { optional }]) => !optional)
-    .map(
-      ([name, { shape, dtype = "float32" }]) => [name, { shape: imageShape(shape, sizes), dtype }] as const,
-    );
+    .map(([input, { shape, dtype = "float32" }]) => [input, { shape: shapeOf(shape), dtype }] as const);
   const forward = (module as unknown as { forward(argument: unknown): Outputs }).forward.bind(module);
   return {
-    name: text,
+    name,
     module,
     options,
     inputs: Object.fromEntries(inputs),

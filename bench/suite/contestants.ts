@@ -3,6 +3,7 @@ import { OptionError } from "../../src/base/errors.js";
 import { matchesPattern } from "../../src/base/pattern.js";
 import { didYouMean } from "../../src/base/suggestion.js";
 import type { Command } from "./contestant-process.js";
+import type { RowOf } from "./rows.js";
 import type { NetworkWork } from "./work.js";
 
 /** A contestant and how it is started. */
@@ -10,7 +11,7 @@ export interface ContestantChoice {
   readonly name: string;
   readonly command: Command;
   /** Why it does not take part in a row; undefined where it does. */
-  readonly refuses?: (work: NetworkWork) => string | undefined;
+  readonly refuses?: (row: Pick<RowOf<NetworkWork>, "id" | "work">) => string | undefined;
   /** Whether it computes outside its process, whose memory then says nothing. */
   readonly elsewhere?: boolean;
 }
@@ -36,14 +37,14 @@ export interface PeerOptions {
   readonly peers?: string | undefined;
   /** The folder in which these are installed. */
   readonly peerModules: string;
-  /** Patterns of contestants that are left out, with commas between them. */
+  /** Patterns of contestants that are left out, with commas between them: of all rows, or of those before a colon. */
   readonly without?: string | undefined;
 }
 
 /** Batch up to which the libraries in JavaScript are measured: they need seconds for more. */
 const largestPeerBatch = 4;
 
-const onlySmall = ({ network, shape }: NetworkWork) =>
+const onlySmall = ({ work: { network, shape } }: { readonly work: NetworkWork }) =>
   network === "se-resnet-20" && shape[0] <= largestPeerBatch
     ? undefined
     : `measured on SE-ResNet-20 with batch ${largestPeerBatch} alone`;
@@ -53,15 +54,41 @@ const javascriptPeers: Readonly<Record<string, string>> = { tfjs: "TensorFlow.js
 /** The contestants beside ours. @throws OptionError for an unknown library, or a pattern that leaves none out */
 export function choosePeers(options: PeerOptions): ContestantChoice[] {
   const named = namedPeers(options);
-  const patterns = listed(options.without);
-  const fits = ({ name }: ContestantChoice, pattern: string) =>
-    matchesPattern(name, pattern, { ignoreCase: true });
+  const patterns = listed(options.without).map(exclusion);
+  const fits = ({ name }: ContestantChoice, { contestants }: Exclusion) =>
+    matchesPattern(name, contestants, { ignoreCase: true });
   const idle = patterns.find((pattern) => !named.some((choice) => fits(choice, pattern)));
   if (idle !== undefined) {
     const names = named.map(({ name }) => `"${name}"`).join(", ") || "none";
-    throw new OptionError(`--without: no contestant fits "${idle}"; they are ${names}`);
+    throw new OptionError(`--without: no contestant fits "${idle.contestants}"; they are ${names}`);
   }
-  return named.filter((choice) => !patterns.some((pattern) => fits(choice, pattern)));
+  return named.flatMap((choice) => {
+    const fitting = patterns.filter((pattern) => fits(choice, pattern));
+    const rows = fitting.flatMap(({ rows }) => (rows === undefined ? [] : [rows]));
+    return rows.length < fitting.length ? [] : [withoutRows(choice, rows)];
+  });
+}
+
+/** Contestants that are left out: of rows that fit a pattern, or of all. */
+interface Exclusion {
+  readonly rows: string | undefined;
+  readonly contestants: string;
+}
+
+function exclusion(text: string): Exclusion {
+  const colon = text.indexOf(":");
+  return colon < 0
+    ? { rows: undefined, contestants: text }
+    : { rows: text.slice(0, colon), contestants: text.slice(colon + 1) };
+}
+
+function withoutRows(choice: ContestantChoice, patterns: readonly string[]): ContestantChoice {
+  if (patterns.length === 0) return choice;
+  const leftOut = (id: string) => patterns.some((pattern) => matchesPattern(id, pattern));
+  return {
+    ...choice,
+    refuses: (row) => (leftOut(row.id) ? "left out by --without" : choice.refuses?.(row)),
+  };
 }
 
 function listed(text: string | undefined): string[] {
@@ -102,7 +129,7 @@ function pytorch(python: string, threads: number): ContestantChoice[] {
     {
       name: "ONNX Runtime, PyTorch's export",
       command: { ...typescript("export", python), env },
-      refuses: ({ pass }) => (pass === "training" ? "PyTorch exports no training step" : undefined),
+      refuses: ({ work }) => (work.pass === "training" ? "PyTorch exports no training step" : undefined),
     },
   ];
 }

@@ -109,19 +109,20 @@ export class Contest {
  * as absent.
  */
 export async function measureNetwork(
-  { work, id, title }: RowOf<NetworkWork>,
+  row: RowOf<NetworkWork>,
   peers: readonly ContestantChoice[],
   contest: Contest,
 ): Promise<NetworkResult> {
   const { options } = contest;
+  const { work, id, title } = row;
   const files = await writeNetworkFiles(work);
   try {
-    const first = await participate(ours, { work, files, contest });
+    const first = await participate(ours, { row, files, contest });
     const participants = [first];
     const absent: NetworkResult["absent"] = [];
     for (const choice of peers) {
       try {
-        participants.push(await participate(choice, { work, files, contest, reference: first.finding }));
+        participants.push(await participate(choice, { row, files, contest, reference: first.finding }));
       } catch (error) {
         const disagrees = error instanceof Disagreement;
         absent.push({ contestant: choice.name, reason: reasonOf(error), disagrees });
@@ -149,15 +150,16 @@ export async function measureNetwork(
 async function participate(
   choice: ContestantChoice,
   request: {
-    readonly work: NetworkWork;
+    readonly row: RowOf<NetworkWork>;
     readonly files: NetworkFiles;
     readonly contest: Contest;
     /** Our numbers, where these are not ours. */
     readonly reference?: Finding;
   },
 ): Promise<Participant & { readonly finding: Finding }> {
-  const { work, contest, reference } = request;
-  const refusal = choice.refuses?.(work);
+  const { row, contest, reference } = request;
+  const { work } = row;
+  const refusal = choice.refuses?.(row);
   if (refusal !== undefined) throw new Error(refusal);
   const process = await contest.start(choice);
   const before = choice.elsewhere ? undefined : (await process.memory())?.now;

@@ -28,7 +28,7 @@ export const help = `npm run bench -- [options]
   --python PATH          PyTorch as well: a Python with torch, timm, torchvision, safetensors, and onnx and onnxscript for its export
   --peers NAMES          libraries in JavaScript as well: tfjs, jax-js
   --peer-modules FOLDER  where these are installed (default this checkout)
-  --without PATTERNS     leaves contestants out: *compile*,*channels*
+  --without PATTERNS     leaves contestants out, of all rows or of some: *channels*,inference/*:*compile*
   --to FILE              the JSON file (default bench/results/latest.json, none with --quick)
   --from FILE            shows a JSON file instead of measuring
   --docs                 writes the figures into docs/benchmarks.md

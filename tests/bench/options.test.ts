@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { choosePeers } from "../../bench/suite/contestants.js";
 import { help, readOptions } from "../../bench/suite/options.js";
+import type { NetworkWork } from "../../bench/suite/work.js";
 import { OptionError } from "../../src/base/errors.js";
 
 function options(...args: string[]) {
@@ -61,6 +62,24 @@ describe("contestants", () => {
     expect(() => chosen("--without", "*compile*")).toThrow(OptionError);
   });
 
+  it("can be left out of some rows", () => {
+    const peers = chosen(
+      "--python",
+      "/bin/python",
+      "--peers",
+      "tfjs",
+      "--without",
+      "training/u-*:*,*/64:tensor*",
+    );
+    expect(peers).toHaveLength(5);
+    const [eager, tfjs] = [peers[0]!, peers.at(-1)!];
+    expect(eager.refuses!({ id: "training/u-net/128/8", work: small })).toMatch(/--without/);
+    expect(eager.refuses!({ id: "inference/u-net/128/8", work: small })).toBeUndefined();
+    expect(tfjs.refuses!({ id: "training/se-resnet-20/32/64", work: small })).toMatch(/--without/);
+    expect(tfjs.refuses!({ id: "training/x", work: { ...small, shape: [64, 3, 32, 32] } })).toMatch(/alone/);
+    expect(() => chosen("--peers", "tfjs", "--without", "training/*:*compile*")).toThrow(OptionError);
+  });
+
   it("get as many threads as all", () => {
     for (const { command } of chosen("--python", "/bin/python", "--threads", "3").slice(0, 3)) {
       expect(command.env).toMatchObject({ OMP_NUM_THREADS: "3" });
@@ -68,11 +87,12 @@ describe("contestants", () => {
   });
 
   it("stay away from rows that are not theirs", () => {
+    const row = (other: Partial<NetworkWork> = {}) => ({ id: "a row", work: { ...small, ...other } });
     const [tfjs] = chosen("--peers", "tfjs");
-    expect(tfjs!.refuses!(small)).toBeUndefined();
-    expect(tfjs!.refuses!({ ...small, shape: [64, 3, 32, 32] })).toMatch(/alone/);
+    expect(tfjs!.refuses!(row())).toBeUndefined();
+    expect(tfjs!.refuses!(row({ shape: [64, 3, 32, 32] }))).toMatch(/alone/);
     const exported = chosen("--python", "/bin/python").at(-1)!;
-    expect(exported.refuses!(small)).toMatch(/no training step/);
-    expect(exported.refuses!({ ...small, pass: "inference" })).toBeUndefined();
+    expect(exported.refuses!(row())).toMatch(/no training step/);
+    expect(exported.refuses!(row({ pass: "inference" }))).toBeUndefined();
   });
 });

@@ -49,12 +49,20 @@ async function carryOut(
   }
   const work = ready.get(id);
   if (!work) throw new Error(`nothing is prepared under ${id}`);
-  if (request.do === "run") {
-    const start = performance.now();
-    const measured = await work.run();
-    return { milliseconds: performance.now() - start, ...measured };
-  }
+  if (request.do === "run") return runOf(work, request.calls);
   ready.delete(id);
   await work.close();
   return {};
+}
+
+async function runOf(work: ReadyWork, calls: number): Promise<Run> {
+  let total = 0;
+  let parts: Run["parts"];
+  for (let call = 0; call < calls; call++) {
+    const start = performance.now();
+    const measured = await work.run();
+    total += measured?.milliseconds ?? performance.now() - start;
+    parts = measured?.parts;
+  }
+  return { milliseconds: total / calls, ...(parts ? { parts } : {}) };
 }

@@ -55,9 +55,9 @@ export class ContestantProcess {
     return (await this.#ask({ do: "prepare", ...request })) as Prepared;
   }
 
-  /** Does the work once. */
-  async run(id: number): Promise<Run> {
-    return (await this.#ask({ do: "run", id })) as Run;
+  /** Does the work, several times in a row where `calls` says so. */
+  async run(id: number, calls = 1): Promise<Run> {
+    return (await this.#ask({ do: "run", id, calls })) as Run;
   }
 
   /** Forgets work. */

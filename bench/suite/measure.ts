@@ -24,6 +24,9 @@ export interface MeasureOptions {
 const warmUps = 2;
 /** Calls that take longer are not preceded by one that is not counted: to them it makes no difference. */
 const longMilliseconds = 3000;
+/** Shorter work is done several times in a turn, so that waking the process and its threads does not count. */
+const turnMilliseconds = 20;
+const mostCalls = 100;
 
 interface Turn {
   readonly process: ContestantProcess;
@@ -33,17 +36,21 @@ interface Turn {
 /** Runs of each over interleaved rounds (A B C A B C ...), so that a disturbance of the machine meets all of them. */
 async function interleave(turns: readonly Turn[], { rounds, rest }: MeasureOptions): Promise<Run[][]> {
   const runs: Run[][] = turns.map(() => []);
-  const long = turns.map(() => false);
+  // Of one call, as the latest has it.
+  const milliseconds = turns.map(() => 0);
   for (let round = 0; round < warmUps; round++) {
     for (const [index, { process, id }] of turns.entries()) {
-      if (!long[index]) long[index] = (await process.run(id)).milliseconds > longMilliseconds;
+      if (milliseconds[index]! <= longMilliseconds) {
+        milliseconds[index] = (await process.run(id)).milliseconds;
+      }
     }
   }
   for (let round = 0; round < rounds; round++) {
     for (const [index, { process, id }] of turns.entries()) {
       await new Promise((resolve) => setTimeout(resolve, rest));
-      if (!long[index]) await process.run(id);
-      runs[index]!.push(await process.run(id));
+      if (milliseconds[index]! <= longMilliseconds) await process.run(id);
+      const calls = Math.ceil(turnMilliseconds / milliseconds[index]!);
+      runs[index]!.push(await process.run(id, Math.min(Math.max(calls, 1), mostCalls)));
     }
   }
   return runs;

@@ -28,7 +28,7 @@ export type Request =
       /** For the work of a network. */
       readonly files?: WorkFiles;
     }
-  | { readonly do: "run"; readonly id: number }
+  | { readonly do: "run"; readonly id: number; readonly calls: number }
   | { readonly do: "close"; readonly id: number };
 
 /** The first answer of a contestant. */
@@ -57,7 +57,8 @@ export interface Prepared {
 
 /** The answer to `run`. */
 export interface Run {
+  /** Of one call, the mean of all. */
   readonly milliseconds: number;
-  /** Parts of it, by name. */
+  /** Parts of the last call, by name. */
   readonly parts?: Readonly<Record<string, number>>;
 }

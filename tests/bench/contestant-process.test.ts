@@ -21,12 +21,12 @@ const request = { id: 7, work, threads: 2, optimizer };
 describe("a contestant's process", () => {
   it("greets, answers in order and ends", async () => {
     const contestant = await start(
-      `console.log("noise"); say(request.do === "run" ? { milliseconds: request.id } : { first: request.threads });`,
+      `console.log("noise"); say(request.do === "run" ? { milliseconds: request.id * request.calls } : { first: request.threads });`,
     );
     expect(contestant.versions).toEqual({ made: "1" });
     expect(await contestant.prepare(request)).toEqual({ first: 2 });
-    const runs = await Promise.all([contestant.run(7), contestant.run(8)]);
-    expect(runs.map(({ milliseconds }) => milliseconds)).toEqual([7, 8]);
+    const runs = await Promise.all([contestant.run(7), contestant.run(8, 3)]);
+    expect(runs.map(({ milliseconds }) => milliseconds)).toEqual([7, 24]);
     await contestant.close();
     await contestant.close();
     await expect(contestant.run(7)).rejects.toThrow(/ended with 0/);

@@ -22,20 +22,20 @@ type Form<C> = (emit: Emitter, operands: readonly string[], call: C) => string |
  * emission of models, so that who only builds networks does not carry them.
  */
 export interface BlockedForms {
+  /** A convolution of input, filters and perhaps a bias. */
+  conv(emit: Emitter, operands: readonly string[], sizes: ConvSizes, window: ConvWindow): string | undefined;
   /**
-   * A convolution of input, filters and perhaps a bias.
+   * A convolution with filters that are turned around: the operand holds [C, K/groups, R, S].
    * @param sizes.weight the filters as the convolution applies them: [K, C/groups, R, S]
-   * @param form `mirrored`: the operand holds [C, K/groups, R, S], to be turned around
    */
-  conv(
+  mirroredConv(
     emit: Emitter,
     operands: readonly string[],
     sizes: ConvSizes,
     window: ConvWindow,
-    form: "straight" | "mirrored",
   ): string | undefined;
-  /** A transposed convolution of stride 2 and more. */
-  stridedTranspose(
+  /** A transposed convolution that is no such convolution, or has a faster form. */
+  transpose(
     emit: Emitter,
     operands: readonly [string, string],
     sizes: TransposedSizes,

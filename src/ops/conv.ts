@@ -78,10 +78,7 @@ export const conv: Op<[x: Tensor, weight: Tensor, bias?: Tensor], ConvAttributes
   onnx: (emit, operands, { inputs: [x, weight], attributes }) => {
     const sizes = { input: spatialSizes(x), weight: concreteShape(weight.shape) };
     const window = attributes as ConvWindow;
-    return (
-      blockedForms(emit)?.conv(emit, operands, sizes, window, "straight") ??
-      convNode(emit, operands, sizes, window)
-    );
+    return blockedForms(emit)?.conv(emit, operands, sizes, window) ?? convNode(emit, operands, sizes, window);
   },
   gradient: ({ inputs: [x, weight, bias], attributes, cotangent: dy }) => [
     () => convTranspose(dy, weight, { ...attributes, outputSize: spatialSizes(x) }),
@@ -173,24 +170,20 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
         input: spatialSizes(input),
         weight: [groups * perGroup, outputs / groups, ...kernel],
       };
+      const other = blockedForms(emit)?.transpose(
+        emit,
+        [x!, w!],
+        { input: input.shape, weight: concreteShape(weight.shape), outputSize: window.outputSize },
+        window,
+      );
+      if (other !== undefined) return other;
       if (window.stride.every((step) => step === 1) && mirrored.every((count) => count >= 0)) {
         const reversed = { ...window, padding: mirrored };
         return (
-          blockedForms(emit)?.conv(emit, [x!, w!], sizes, reversed, "mirrored") ??
+          blockedForms(emit)?.mirroredConv(emit, [x!, w!], sizes, reversed) ??
           convNode(emit, [x!, mirrorFilters()], sizes, reversed)
         );
       }
-      const inBlocks = blockedForms(emit)?.stridedTranspose(
-        emit,
-        [x!, w!],
-        {
-          input: input.shape,
-          weight: concreteShape(weight.shape),
-          outputSize: window.outputSize,
-        },
-        window,
-      );
-      if (inBlocks !== undefined) return inBlocks;
       // ONNX Runtime's WebGPU kernel refuses three axes when it runs.
       if (emit.target.kind === "webgpu" && axes === 3) {
         return spreadConv(emit, [x!, mirrorFilters()], sizes, window);

@@ -106,6 +106,19 @@ const cases: readonly Case[] = [
   ["single elements with stride and padding", [2, 16, 9, 8], [32, 16, 1, 1], { stride: [2, 3], padding: 1 }],
   ["dilation", [16, 16, 9, 9], [16, 16, 3, 3], { padding: 2, dilation: 2 }],
   ["groups", [16, 32, 6, 6], [32, 16, 3, 3], { padding: 1, groups: 2 }],
+  ["few positions", [5, 18, 2, 2], [20, 18, 3, 3], { padding: 1 }],
+  [
+    "few positions, stride, uneven padding",
+    [4, 16, 5, 4],
+    [17, 16, 3, 2],
+    { padding: [1, 0, 2, 1], stride: 2 },
+  ],
+  ["few positions, positions that no window reaches", [3, 16, 6, 7], [16, 16, 2, 2], { stride: 3 }],
+  ["few positions, dilation", [3, 16, 5, 5], [16, 16, 3, 3], { padding: 1, dilation: 2 }],
+  ["few positions, single elements with stride", [3, 16, 5, 4], [32, 16, 1, 1], { stride: 2 }],
+  ["few positions of three axes", [3, 16, 3, 2, 2], [16, 16, 2, 3, 1], { padding: [0, 1, 0, 1, 1, 0] }],
+  ["few positions of one axis", [3, 16, 9], [16, 16, 3], { padding: 1 }],
+  ["few positions, groups", [3, 32, 3, 3], [32, 16, 3, 3], { padding: 1, groups: 2 }],
 ];
 
 describe.each(cases)("a convolution in blocks: %s", (_what, xs, ws, attributes) => {
@@ -136,13 +149,19 @@ describe("the form of a convolution", () => {
     }
   });
 
-  it("is plain for single elements, few positions and three axes", () => {
+  it("is a product with both gradients where there are few positions", () => {
+    const found = operatorsOf(values([4, 16, 3, 3], [16, 16, 3, 3]), everything({ padding: 1 }), blocked16);
+    expect(found.filter((name) => name.includes("Conv"))).toEqual([]);
+    expect(found).toContain("MatMul");
+  });
+
+  it("is plain for single elements, few channels and three axes", () => {
     const plain = (xs: readonly number[], ws: readonly number[]) => {
       const body = (x: Tensor, w: Tensor, b: Tensor) => ({ y: conv(x, w, b) });
       expect(operatorsOf(values(xs, ws), body, blocked16)).toEqual(["Conv"]);
     };
     plain([2, 16, 8, 8], [16, 16, 1, 1]);
-    plain([2, 16, 5, 5], [16, 16, 3, 3]);
+    plain([2, 8, 5, 5], [16, 8, 3, 3]);
     plain([2, 16, 6, 6, 6], [16, 16, 3, 3, 3]);
     plain([2, 1, 8, 8], [16, 1, 3, 3]);
     plain([2, 18, 8, 8], [18, 18, 3, 3]);

@@ -1,14 +1,23 @@
 import type { BlockedForms } from "../../ops/blocked-forms.js";
 import { blockedAffine, blockedReduction, blockedScale, blockedShift, blockedUnshift } from "./channels.js";
 import { blockedConv } from "./conv.js";
+import {
+  convOfFewPositions,
+  filterGradientOfFewPositions,
+  transposeOfFewPositions,
+} from "./few-positions.js";
 import { blockedDepthwiseGradient, blockedFilterGradient } from "./filter-gradient.js";
 import { blockedStridedTranspose } from "./strided-transpose.js";
 
-/** The forms of operators in ONNX Runtime's blocked layout. */
+/** The forms of operators in ONNX Runtime's blocked layout, or as products where that is faster. */
 export const forms: BlockedForms = {
-  conv: blockedConv,
-  stridedTranspose: blockedStridedTranspose,
-  filterGradient: (...call) => blockedFilterGradient(...call) ?? blockedDepthwiseGradient(...call),
+  conv: (...call) => convOfFewPositions(...call) ?? blockedConv(...call, "straight"),
+  transpose: (...call) => transposeOfFewPositions(...call) ?? blockedStridedTranspose(...call),
+  mirroredConv: (...call) => blockedConv(...call, "mirrored"),
+  filterGradient: (...call) =>
+    filterGradientOfFewPositions(...call) ??
+    blockedFilterGradient(...call) ??
+    blockedDepthwiseGradient(...call),
   scale: blockedScale,
   shift: blockedShift,
   unshift: blockedUnshift,

@@ -41,6 +41,7 @@ export function blockedStridedTranspose(
     weight.length === 4 &&
     isConcrete(input) &&
     window.groups === 1 &&
+    window.stride.some((step) => step > 1) &&
     window.dilation.every((step) => step === 1) &&
     window.stride.every((step, axis) => outputSize[axis]! % step === 0);
   if (!suits) return undefined;

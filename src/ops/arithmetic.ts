@@ -4,7 +4,7 @@ import { type Call, defineOp, type Op, requireFloats, type TensorType } from "..
 import { broadcastShapes, concreteShape, isConcrete } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { blockedForms } from "./blocked-forms.js";
-import { cast, equal, greater, requireNumbers, where } from "./compare.js";
+import { requireNumbers } from "./compare.js";
 import { reshapeNode } from "./nodes.js";
 
 type Unary = [x: Tensor];
@@ -133,7 +133,7 @@ export const minimum: Op<Binary> = defineOp("minimum", {
 
 /** 1 where a > b, 1/2 where they are equal, else 0. */
 function winner(a: Tensor, b: Tensor): Tensor {
-  return where(equal(a, b), 0.5, cast(greater(a, b), { to: "float32" }));
+  return heaviside(sub(a, b), { atZero: 0.5 });
 }
 
 /** -x. ONNX Neg-13. */
@@ -190,22 +190,34 @@ export const reciprocal: Op<Unary> = defineOp("reciprocal", {
   samples: [{ inputs: [[2, 3, 4]], domain: "positive" }],
 });
 
-/** 1 where x > 0, else 0, as float32: the derivative of ReLU. Its own derivative is zero. */
-export const isPositive: Op<Unary> = defineOp("isPositive", {
+/** The step function, as float32: 1 where x > 0, 0 where x < 0. Its derivative is zero. */
+export const heaviside: Op<Unary, { atZero: 0 | 0.5 }> = defineOp("heaviside", {
   type: floatLike,
   // On the CPU one HardSigmoid that saturates at once is faster than Greater and Cast.
-  onnx: (emit, [x], { inputs }) => {
+  onnx: (emit, [x], { inputs, attributes: { atZero } }) => {
     if (emit.target.kind === "cpu") {
-      return emit.node("HardSigmoid", [x!], { alpha: { float: 1e38 }, beta: { float: 0 } });
+      return emit.node("HardSigmoid", [x!], { alpha: { float: 1e38 }, beta: { float: atZero } });
     }
-    const zero = emit.constant({ dtype: inputs[0].dtype, shape: [], data: new Float32Array(1) });
-    return emit.node("Cast", [emit.node("Greater", [x!, zero])], { to: { int: 1 } });
+    const scalar = (value: number) =>
+      emit.constant({ dtype: inputs[0].dtype, shape: [], data: Float32Array.of(value) });
+    const holds = (comparison: string) =>
+      emit.node("Cast", [emit.node(comparison, [x!, scalar(0)])], { to: { int: 1 } });
+    if (atZero === 0) return holds("Greater");
+    return emit.node("Mul", [emit.node("Add", [holds("Greater"), holds("GreaterOrEqual")]), scalar(atZero)]);
   },
   gradient: () => [null],
   elementwise: true,
   macs: 0,
-  samples: [{ inputs: [[2, 3, 4]], domain: { awayFrom: [0] } }],
+  samples: [
+    { inputs: [[2, 3, 4]], attributes: { atZero: 0 }, domain: { awayFrom: [0] } },
+    { inputs: [[2, 3, 4]], attributes: { atZero: 0.5 }, domain: { awayFrom: [0] } },
+  ],
 });
+
+/** 1 where x > 0, else 0, as float32: the derivative of ReLU. */
+export function isPositive(x: Tensor): Tensor {
+  return heaviside(x, { atZero: 0 });
+}
 
 /** x squared. */
 export function square(x: Tensor): Tensor {

@@ -43,7 +43,7 @@ export const sessionOpset = 21;
  */
 export function emitModel(request: EmitRequest): EmittedModel {
   const builder = new ModelBuilder(request.target);
-  if (request.target.channelBlock !== undefined) provideBlockedForms(builder, forms);
+  if (request.target.kind === "cpu") provideBlockedForms(builder, forms);
   const reached = reachableLeaves(request.outputs.values());
   const lowered = lower([...request.outputs.values()], request.target);
   const names = new Map<Tensor, string>();

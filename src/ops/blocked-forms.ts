@@ -18,8 +18,8 @@ export interface TransposedSizes {
 type Form<C> = (emit: Emitter, operands: readonly string[], call: C) => string | undefined;
 
 /**
- * Forms that operators have in the layout of `Target.channelBlock`; each is undefined where the sizes do not suit it. They come with the
- * emission of models, so that who only builds networks does not carry them.
+ * Forms that operators have for sessions of the CPU, in the layout of `Target.channelBlock` or as products; each is undefined where the
+ * target or the sizes do not suit it. They come with the emission of models, so that who only builds networks does not carry them.
  */
 export interface BlockedForms {
   /** A convolution of input, filters and perhaps a bias. */

@@ -118,6 +118,19 @@ const cases: readonly Case[] = [
   ["few positions, single elements with stride", [3, 16, 5, 4], [32, 16, 1, 1], { stride: 2 }],
   ["few positions of three axes", [3, 16, 3, 2, 2], [16, 16, 2, 3, 1], { padding: [0, 1, 0, 1, 1, 0] }],
   ["few positions of one axis", [3, 16, 9], [16, 16, 3], { padding: 1 }],
+  ["two planes", [3, 2, 9, 8], [1, 2, 7, 7], { padding: 3 }],
+  [
+    "one plane, uneven kernel, padding and stride",
+    [2, 1, 12, 11],
+    [2, 1, 5, 6],
+    { padding: [2, 0, 3, 1], stride: [1, 2] },
+  ],
+  [
+    "one plane, dilation, rows that no window reaches",
+    [2, 1, 16, 15],
+    [1, 1, 5, 5],
+    { padding: [0, 4], dilation: 2, stride: [3, 1] },
+  ],
   ["few positions, groups", [3, 32, 3, 3], [32, 16, 3, 3], { padding: 1, groups: 2 }],
 ];
 
@@ -125,7 +138,7 @@ describe.each(cases)("a convolution in blocks: %s", (_what, xs, ws, attributes) 
   it("and its gradients have the values of the plain form", async () => {
     const values = [normal("x", xs), normal("w", ws), normal("b", [ws[0]!])];
     const body = everything(attributes);
-    const plain = await evaluate(values, body);
+    const plain = await evaluate(values, body, { kind: "portable", opset: 20 });
     const found = await evaluate(values, body, blocked);
     for (const [name, value] of Object.entries(plain)) {
       expect(relativeError(found[name]!, value), name).toBeLessThan(1e-5);
@@ -153,6 +166,14 @@ describe("the form of a convolution", () => {
     const found = operatorsOf(values([4, 16, 3, 3], [16, 16, 3, 3]), everything({ padding: 1 }), blocked16);
     expect(found.filter((name) => name.includes("Conv"))).toEqual([]);
     expect(found).toContain("MatMul");
+  });
+
+  it("is a product of band matrices where there are few channels, on the CPU", () => {
+    const operands = values([2, 2, 8, 8], [1, 2, 7, 7]);
+    const found = operatorsOf(operands, everything({ padding: 3 }), cpu);
+    expect(found.filter((name) => name.includes("Conv"))).toEqual([]);
+    const portable = operatorsOf(operands, everything({ padding: 3 }), { kind: "portable", opset: 20 });
+    expect(portable).toContain("Conv");
   });
 
   it("is plain for single elements, few channels and three axes", () => {

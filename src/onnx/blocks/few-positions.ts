@@ -5,6 +5,7 @@ import type { FilterGradient } from "../../ops/conv-filter-gradient.js";
 import type { ConvSizes, ConvWindow } from "../../ops/conv-node.js";
 import { int64Vector, reduceNode, reshapeNode, transposeNode } from "../../ops/nodes.js";
 import { type Window, windowCounts } from "../../ops/window.js";
+import { channelBlock } from "./layout.js";
 
 /*
  * Convolutions whose results have few positions, as matrix products over all samples at once: ONNX Runtime multiplies sample by sample,
@@ -29,7 +30,14 @@ interface Geometry {
   readonly window: Window;
 }
 
-function suits({ output, kernel, window }: Geometry, most: number, channelPairs: number): boolean {
+function suits(
+  emit: Emitter,
+  { output, kernel, window }: Geometry,
+  most: number,
+  channelPairs: number,
+): boolean {
+  // Constant filters are arranged once, when a model is loaded.
+  if (channelBlock(emit.target) === 0) return false;
   const single = [...kernel, ...window.stride].every((size) => size === 1);
   return !single && elementCount(output) < most && channelPairs >= leastChannelPairs;
 }
@@ -107,7 +115,7 @@ export function convOfFewPositions(
 ): string | undefined {
   const [outputs, channels, ...kernel] = weight as [number, number, ...number[]];
   const geometry = { input, kernel, output: windowCounts(input, kernel, window), window };
-  if (window.groups > 1 || !suits(geometry, mostPositions, outputs * channels)) return undefined;
+  if (window.groups > 1 || !suits(emit, geometry, mostPositions, outputs * channels)) return undefined;
   const filters = reshapeNode(emit, w!, [outputs, channels * elementCount(kernel)]);
   const product = emit.node("MatMul", [filters, columns(emit, x!, channels, geometry)]);
   const y = bias === undefined ? product : emit.node("Add", [product, reshapeNode(emit, bias, [outputs, 1])]);
@@ -124,7 +132,7 @@ export function transposeOfFewPositions(
   const [outputs, channels, ...kernel] = weight as [number, number, ...number[]];
   const output = input.slice(2) as number[];
   const geometry = { input: outputSize, kernel, output, window };
-  if (window.groups > 1 || !suits(geometry, mostPositions, outputs * channels)) return undefined;
+  if (window.groups > 1 || !suits(emit, geometry, mostPositions, outputs * channels)) return undefined;
   const filters = reshapeNode(emit, w, [outputs, channels * elementCount(kernel)]);
   const cotangent = reshapeNode(emit, samplesLast(emit, x, outputs, output), [outputs, -1]);
   const products = emit.node("MatMul", [transposeNode(emit, filters, [1, 0]), cotangent]);
@@ -152,7 +160,8 @@ export function filterGradientOfFewPositions(
   const { kernel } = window;
   const size = output.slice(2);
   const geometry = { input: input.slice(2), kernel, output: size, window: { ...window, padding } };
-  if (window.groups > 1 || !suits(geometry, mostGradientPositions, outputs * channels)) return undefined;
+  if (window.groups > 1 || !suits(emit, geometry, mostGradientPositions, outputs * channels))
+    return undefined;
   const cotangent = reshapeNode(emit, samplesLast(emit, dy, outputs, size), [outputs, -1]);
   const rows = transposeNode(emit, columns(emit, x, channels, geometry), [1, 0]);
   return reshapeNode(emit, emit.node("MatMul", [cotangent, rows]), [outputs, channels, ...kernel]);

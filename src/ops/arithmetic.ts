@@ -1,11 +1,8 @@
-import { elementCount } from "../base/dtype.js";
-import type { Emitter } from "../graph/emitter.js";
-import { type Call, defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
-import { broadcastShapes, concreteShape, isConcrete } from "../graph/size.js";
+import { defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
+import { broadcastShapes } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { blockedForms } from "./blocked-forms.js";
+import { blockedForms, emitPair } from "./blocked-forms.js";
 import { requireNumbers } from "./compare.js";
-import { reshapeNode } from "./nodes.js";
 
 type Unary = [x: Tensor];
 type Binary = [a: Tensor, b: Tensor];
@@ -19,25 +16,6 @@ export function floatLike([x]: Unary): TensorType {
 function broadcastType([a, b]: Binary): TensorType {
   requireNumbers([a, b]);
   return { shape: broadcastShapes(a.shape, b.shape), dtype: a.dtype };
-}
-
-/** Elements from which a scalar is brought to a flat tensor. */
-const leastFlattened = 4096;
-
-/**
- * An element-wise node of two operands. ONNX Runtime's CPU kernels walk a tensor that ends in axes of size 1 element by element where
- * it meets a scalar (a product of [2048, 1024, 1, 1] takes 14 ms instead of 0.3), so the tensor is flattened for it.
- */
-function emitPair(onnxOp: string) {
-  return (emit: Emitter, operands: readonly string[], call: Call<Binary, object> & { output: Tensor }) => {
-    const { output, inputs } = call;
-    const slow = emit.target.kind === "cpu" && output.shape.at(-1) === 1 && isConcrete(output.shape);
-    if (!slow || elementCount(output.shape) < leastFlattened) return emit.node(onnxOp, operands);
-    const isScalar = inputs.map(({ shape }) => shape.every((size) => size === 1));
-    if (!isScalar.includes(true)) return emit.node(onnxOp, operands);
-    const flat = operands.map((operand, index) => reshapeNode(emit, operand, isScalar[index] ? [1] : [-1]));
-    return reshapeNode(emit, emit.node(onnxOp, flat), concreteShape(output.shape));
-  };
 }
 
 const pairs = [
@@ -112,7 +90,7 @@ const distinctPairs = pairs.slice(0, 2).map((pair) => ({ ...pair, domain: { dist
 /** The larger of two, element by element; equal operands share the gradient. ONNX Max-13. */
 export const maximum: Op<Binary> = defineOp("maximum", {
   type: broadcastType,
-  onnx: "Max",
+  onnx: emitPair("Max"),
   gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, winner(a, b)), () => mul(dy, winner(b, a))],
   elementwise: true,
   broadcasts: true,
@@ -123,7 +101,7 @@ export const maximum: Op<Binary> = defineOp("maximum", {
 /** The smaller of two, element by element; equal operands share the gradient. ONNX Min-13. */
 export const minimum: Op<Binary> = defineOp("minimum", {
   type: broadcastType,
-  onnx: "Min",
+  onnx: emitPair("Min"),
   gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, winner(b, a)), () => mul(dy, winner(a, b))],
   elementwise: true,
   broadcasts: true,

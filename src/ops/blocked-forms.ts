@@ -8,6 +8,9 @@ import type { ConvSizes, ConvWindow } from "./conv-node.js";
 /** A call on two tensors. */
 export type PairCall = Call<[a: Tensor, b: Tensor], object>;
 
+/** The same with its result. */
+export type ResultOfPair = PairCall & { readonly output: Tensor };
+
 /** Sizes of a transposed convolution: input [N, K, H, W], filters [K, C/groups, R, S], spatial sizes of the result. */
 export interface TransposedSizes {
   readonly input: Shape;
@@ -48,6 +51,8 @@ export interface BlockedForms {
     problem: FilterGradient,
     padding: readonly number[],
   ): string | undefined;
+  /** An element-wise node of two operands. */
+  pair(emit: Emitter, onnxOp: string, operands: readonly string[], call: ResultOfPair): string;
   /** A product with values per channel. */
   readonly scale: Form<PairCall>;
   /** A sum with values per channel. */
@@ -75,4 +80,10 @@ export function provideBlockedForms(emit: Emitter, forms: BlockedForms): void {
 /** The forms that an emitter was given; none where its target has no such layout. */
 export function blockedForms(emit: Emitter): BlockedForms | undefined {
   return provided.get(emit);
+}
+
+/** Emits an element-wise node of two operands. */
+export function emitPair(onnxOp: string) {
+  return (emit: Emitter, operands: readonly string[], call: ResultOfPair): string =>
+    blockedForms(emit)?.pair(emit, onnxOp, operands, call) ?? emit.node(onnxOp, operands);
 }

@@ -329,3 +329,18 @@ describe("a scalar and a tensor that ends in axes of size 1", () => {
     expect(decodeModel(bytes).nodes.map(({ opType }) => opType)).toEqual(["Mul"]);
   });
 });
+
+describe("a row that is repeated along the axis before it", () => {
+  const values = (width: number) => [normal("x", [4, 8, 12, width]), normal("y", [4, 8, 1, width])];
+  const body = (a: Tensor, b: Tensor) => ({ product: mul(a, b), difference: sub(b, a) });
+
+  it("is repeated first on the CPU, with the values of the portable form", async () => {
+    const portable = await evaluate(values(14), body, { kind: "portable", opset: 20 });
+    expect(await evaluate(values(14), body)).toEqual(portable);
+    expect(operatorsOf(values(14), body, cpu)).toContain("Expand");
+  });
+
+  it("stays as it is where it is long", () => {
+    expect(operatorsOf(values(40), body, cpu)).not.toContain("Expand");
+  });
+});

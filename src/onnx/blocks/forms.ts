@@ -8,6 +8,7 @@ import {
   transposeOfFewPositions,
 } from "./few-positions.js";
 import { blockedDepthwiseGradient, blockedFilterGradient } from "./filter-gradient.js";
+import { pairNode } from "./pair.js";
 import { blockedStridedTranspose } from "./strided-transpose.js";
 
 /** The forms of operators in ONNX Runtime's blocked layout, or as products where that is faster. */
@@ -21,6 +22,7 @@ export const forms: BlockedForms = {
     filterGradientOfFewChannels(...call) ??
     blockedFilterGradient(...call) ??
     blockedDepthwiseGradient(...call),
+  pair: pairNode,
   scale: blockedScale,
   shift: blockedShift,
   unshift: blockedUnshift,

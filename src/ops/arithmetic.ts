@@ -76,7 +76,7 @@ export const div: Op<Binary> = defineOp("div", {
   onnx: emitPair("Div"),
   gradient: ({ inputs: [, b], output: y, cotangent: dy }) => [
     () => div(dy, b),
-    () => neg(mul(dy, div(y, b))),
+    () => neg(div(mul(dy, y), b)),
   ],
   elementwise: true,
   broadcasts: true,

@@ -1,9 +1,9 @@
 import { ShapeError } from "../base/errors.js";
 import type { Emitter } from "../graph/emitter.js";
 import { type Call, defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
-import { normalizeAxes, normalizeAxis, type Shape } from "../graph/size.js";
+import { normalizeAxes, normalizeAxis, type Shape, sameShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { div, mul, square, sub } from "./arithmetic.js";
+import { div, mul, neg, square, sub } from "./arithmetic.js";
 import { blockedForms } from "./blocked-forms.js";
 import { cast, equal } from "./compare.js";
 import { reduceNode } from "./nodes.js";
@@ -140,6 +140,27 @@ export function expandTo(tensor: Tensor, shape: Shape): Tensor {
     : expand(tensor, { shape });
 }
 
+/** A sum over axes; signs and factors that do not change along them wait for it, which saves passes over what is summed. */
+function sumOver(x: Tensor, axes: readonly number[]): Tensor {
+  const [first, second] = x.inputs;
+  if (x.op === neg) return neg(sumOver(first!, axes));
+  if (x.op === mul && isConstantAlong(first!, x, axes)) return mul(sumOver(second!, axes), first!);
+  if (x.op === mul && isConstantAlong(second!, x, axes)) return mul(sumOver(first!, axes), second!);
+  if (x.op === div && isConstantAlong(second!, x, axes)) return div(sumOver(first!, axes), second!);
+  return sum(x, { axes });
+}
+
+/** True for a factor of x, the other one of which has x's shape, that is stretched over the axes. */
+function isConstantAlong(factor: Tensor, x: Tensor, axes: readonly number[]): boolean {
+  const other = x.inputs.find((operand) => operand !== factor);
+  const lead = x.rank - factor.rank;
+  return (
+    other !== undefined &&
+    sameShape(other.shape, x.shape) &&
+    axes.every((axis) => axis < lead || factor.shape[axis - lead] === 1)
+  );
+}
+
 /**
  * Undoes a broadcast: sums a cotangent of a result shaped `from` down to the shape `to` of an operand. Axes on which the
  * cotangent itself is 1 count as stretched over `from`.
@@ -159,7 +180,7 @@ export function sumTo(cotangent: Tensor, from: Shape, to: Shape): Tensor {
     if (typeof size !== "number") throw new ShapeError(`gradients need a concrete batch, found ${size}`);
     return product * size;
   }, 1);
-  let result = axes.length > 0 ? sum(aligned, { axes }) : aligned;
+  let result = axes.length > 0 ? sumOver(aligned, axes) : aligned;
   if (count !== 1) result = mul(result, count);
   if (lead > 0) result = reshape(result, { shape: result.shape.slice(lead) });
   return result;

@@ -63,7 +63,9 @@ export const mul: Op<Binary> = defineOp("mul", {
   type: broadcastType,
   onnx: emitPair("Mul"),
   blocked: (emit, operands, call) => blockedForms(emit)?.scale(emit, operands, call),
-  gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, b), () => mul(dy, a)],
+  // A square: the 2 goes where the cotangent may still be small.
+  gradient: ({ inputs: [a, b], cotangent: dy }) =>
+    a === b ? [() => mul(mul(dy, 2), a), null] : [() => mul(dy, b), () => mul(dy, a)],
   elementwise: true,
   broadcasts: true,
   macs: 0,

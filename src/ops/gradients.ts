@@ -9,7 +9,7 @@ import {
   repeatRegion,
 } from "../graph/checkpoint.js";
 import { constant } from "../graph/constant.js";
-import { formatShape, isConcrete } from "../graph/size.js";
+import { formatShape, isConcrete, sameShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { withScope, withTrace } from "../graph/trace.js";
 import { add, sub } from "./arithmetic.js";
@@ -76,11 +76,8 @@ function backward(
     wrt,
     leaves,
   );
-  const cotangents = new Map<Tensor, Tensor>();
-  const accumulate: Accumulate = (tensor, part) => {
-    const sofar = cotangents.get(tensor);
-    cotangents.set(tensor, sofar ? add(sofar, part) : part);
-  };
+  const cotangents = new Cotangents();
+  const accumulate: Accumulate = (tensor, part) => cotangents.add(tensor, part);
   for (const { output, cotangent } of roots) accumulate(output, expandTo(cotangent, output.shape));
   const targets = new Set(wrt);
   const checkpoints = new Checkpoints(order, targets);
@@ -94,6 +91,31 @@ function backward(
     }
   }
   return wrt.map((tensor) => cotangents.get(tensor));
+}
+
+/** Sums of cotangents. Parts that are still to be stretched are added up by shape first: a pass over each large part less. */
+class Cotangents {
+  readonly #parts = new Map<Tensor, Tensor[]>();
+
+  add(tensor: Tensor, part: Tensor): void {
+    const parts = this.#parts.get(tensor) ?? [];
+    this.#parts.set(tensor, parts);
+    const same = parts.findIndex(({ shape }) => sameShape(shape, part.shape));
+    if (same < 0) parts.push(part);
+    else parts[same] = add(parts[same]!, part);
+  }
+
+  get(tensor: Tensor): Tensor | undefined {
+    const parts = this.#parts.get(tensor);
+    if (parts === undefined) return undefined;
+    const total = parts.reduce((sofar, part) => add(sofar, part));
+    this.#parts.set(tensor, [total]);
+    return total;
+  }
+
+  delete(tensor: Tensor): void {
+    this.#parts.delete(tensor);
+  }
 }
 
 /** Tensors on a path from `wrt` to the outputs, inputs first; behind `leaves` nothing is looked for. */

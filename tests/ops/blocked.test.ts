@@ -131,6 +131,8 @@ const cases: readonly Case[] = [
     [1, 1, 5, 5],
     { padding: [0, 4], dilation: 2, stride: [3, 1] },
   ],
+  ["single elements, few filters", [3, 64, 5, 6], [2, 64, 1, 1], {}],
+  ["single elements of one axis, one filter", [3, 65, 17], [1, 65, 1], {}],
   ["few positions, groups", [3, 32, 3, 3], [32, 16, 3, 3], { padding: 1, groups: 2 }],
 ];
 

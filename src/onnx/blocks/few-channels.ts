@@ -1,3 +1,4 @@
+import { elementCount } from "../../base/dtype.js";
 import type { Emitter } from "../../graph/emitter.js";
 import type { FilterGradient } from "../../ops/conv-filter-gradient.js";
 import type { ConvSizes, ConvWindow } from "../../ops/conv-node.js";
@@ -13,6 +14,12 @@ import { type Window, windowCounts } from "../../ops/window.js";
 
 /** Products of channels and filters up to which it pays. */
 const mostChannelPairs = 2;
+
+/** Filters of single elements up to which a product is faster. */
+const mostPointwiseFilters = 4;
+
+/** Channels from which it is: fewer are quickly reordered, or lie in blocks already. */
+const leastPointwiseChannels = 64;
 
 /** Elements of the kernel from which it pays. */
 const leastTaps = 25;
@@ -113,6 +120,31 @@ function bandProduct(emit: Emitter, [x, w, bias]: readonly string[], plane: Plan
   const y =
     filters === 1 ? reshapeNode(emit, product, [-1, 1, ...output]) : transposeNode(emit, apart, [0, 2, 1, 3]);
   return bias === undefined ? y : emit.node("Add", [y, reshapeNode(emit, bias, [filters, 1, 1])]);
+}
+
+/**
+ * A convolution of single elements with few filters as a product: with constant filters ONNX Runtime reorders the whole image, to compute
+ * a block of filters ([8, 256, 28, 28] to one channel takes 0.95 ms, or 0.12).
+ */
+export function pointwiseOfFewFilters(
+  emit: Emitter,
+  [x, w, bias]: readonly string[],
+  { input, weight }: ConvSizes,
+  { groups, stride, padding }: ConvWindow,
+): string | undefined {
+  const [filters, channels, ...kernel] = weight as [number, number, ...number[]];
+  const positions = elementCount(input);
+  const isProduct =
+    groups === 1 &&
+    padding.every((count) => count === 0) &&
+    [...kernel, ...stride].every((size) => size === 1);
+  const suits =
+    filters <= mostPointwiseFilters && channels >= leastPointwiseChannels && positions >= leastPositions;
+  if (!isProduct || !suits) return undefined;
+  const rows = reshapeNode(emit, x!, [-1, channels, positions]);
+  const product = emit.node("MatMul", [reshapeNode(emit, w!, [filters, channels]), rows]);
+  const y = bias === undefined ? product : emit.node("Add", [product, reshapeNode(emit, bias, [filters, 1])]);
+  return reshapeNode(emit, y, [-1, filters, ...input]);
 }
 
 /** A convolution of few channels. */

@@ -1,7 +1,7 @@
 import type { BlockedForms } from "../../ops/blocked-forms.js";
 import { blockedAffine, blockedReduction, blockedScale, blockedShift, blockedUnshift } from "./channels.js";
 import { blockedConv } from "./conv.js";
-import { convOfFewChannels, filterGradientOfFewChannels } from "./few-channels.js";
+import { convOfFewChannels, filterGradientOfFewChannels, pointwiseOfFewFilters } from "./few-channels.js";
 import {
   convOfFewPositions,
   filterGradientOfFewPositions,
@@ -14,7 +14,10 @@ import { blockedStridedTranspose } from "./strided-transpose.js";
 /** The forms of operators in ONNX Runtime's blocked layout, or as products where that is faster. */
 export const forms: BlockedForms = {
   conv: (...call) =>
-    convOfFewPositions(...call) ?? convOfFewChannels(...call, "straight") ?? blockedConv(...call, "straight"),
+    convOfFewPositions(...call) ??
+    pointwiseOfFewFilters(...call) ??
+    convOfFewChannels(...call, "straight") ??
+    blockedConv(...call, "straight"),
   transpose: (...call) => transposeOfFewPositions(...call) ?? blockedStridedTranspose(...call),
   mirroredConv: (...call) => convOfFewChannels(...call, "mirrored") ?? blockedConv(...call, "mirrored"),
   filterGradient: (...call) =>

@@ -56,7 +56,7 @@ export interface BlockedForms {
   /** A product with values per channel. */
   readonly scale: Form<PairCall>;
   /** A sum with values per channel. */
-  readonly shift: Form<PairCall>;
+  readonly shift: Form<ResultOfPair>;
   /** A tensor less values per channel. */
   readonly unshift: Form<PairCall>;
   /** A scale [C] and a shift [C]. */

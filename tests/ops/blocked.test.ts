@@ -346,3 +346,29 @@ describe("a row that is repeated along the axis before it", () => {
     expect(operatorsOf(values(40), body, cpu)).not.toContain("Expand");
   });
 });
+
+describe("a product with values per sample and channel before a sum with such values", () => {
+  const image = [3, 4, 5, 6];
+  const perSample = [3, 4, 1, 1];
+
+  it.each([
+    ["per sample", perSample],
+    ["per channel", [4, 1, 1]],
+    ["a scalar", [1]],
+  ])("is one pass on the CPU, with the values of the portable form: a shift %s", async (_what, shape) => {
+    const values = [normal("x", image), normal("s", perSample), normal("t", shape)];
+    const body = (x: Tensor, s: Tensor, t: Tensor) => ({ y: add(t, mul(s, x)) });
+    const { y } = await evaluate(values, body);
+    const portable = await evaluate(values, body, { kind: "portable", opset: 20 });
+    expect(relativeError(y!, portable.y!)).toBeLessThan(1e-6);
+    const found = operatorsOf(values, body, cpu);
+    expect(found).toContain("BatchNormalization");
+    expect(found).not.toContain("Mul");
+  });
+
+  it("stays two where the sum is with an image", () => {
+    const values = [normal("x", image), normal("s", perSample), normal("t", image)];
+    const body = (x: Tensor, s: Tensor, t: Tensor) => ({ y: add(t, mul(s, x)) });
+    expect(operatorsOf(values, body, cpu)).toEqual(["Mul", "Add"]);
+  });
+});

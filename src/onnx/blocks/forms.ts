@@ -1,4 +1,5 @@
 import type { BlockedForms } from "../../ops/blocked-forms.js";
+import { notedScale, scaleAndShift } from "./affine.js";
 import { blockedAffine, blockedReduction, blockedScale, blockedShift, blockedUnshift } from "./channels.js";
 import { blockedConv } from "./conv.js";
 import { convOfFewChannels, filterGradientOfFewChannels, pointwiseOfFewFilters } from "./few-channels.js";
@@ -26,8 +27,8 @@ export const forms: BlockedForms = {
     blockedFilterGradient(...call) ??
     blockedDepthwiseGradient(...call),
   pair: pairNode,
-  scale: blockedScale,
-  shift: blockedShift,
+  scale: (...call) => blockedScale(...call) ?? notedScale(...call),
+  shift: (...call) => blockedShift(...call) ?? scaleAndShift(...call),
   unshift: blockedUnshift,
   affine: blockedAffine,
   reduction: blockedReduction,

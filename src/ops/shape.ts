@@ -12,7 +12,8 @@ import {
   sizeOf,
 } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { int64Vector, reshapeNode, sliceNode, transposeNode } from "./nodes.js";
+import { int64Vector, reshapeNode, sliceNode } from "./nodes.js";
+import { emitTranspose } from "./transpose-steps.js";
 
 type Unary = [x: Tensor];
 
@@ -76,8 +77,8 @@ export const transpose: Op<Unary, { perm?: readonly number[] }> = defineOp("tran
     return { perm: axes };
   },
   type: ([x], { perm }) => ({ shape: perm!.map((axis) => x.shape[axis]!), dtype: x.dtype }),
-  onnx: (emit, [x], { attributes: { perm } }) =>
-    perm!.every((axis, index) => axis === index) ? x! : transposeNode(emit, x!, perm!),
+  onnx: (emit, [x], { inputs, attributes: { perm } }) =>
+    perm!.every((axis, index) => axis === index) ? x! : emitTranspose(emit, x!, inputs[0].shape, perm!),
   gradient: ({ attributes: { perm }, cotangent: dy }) => [
     () => transpose(dy, { perm: perm!.map((_, axis) => perm!.indexOf(axis)) }),
   ],

@@ -22,3 +22,4 @@ export * from "./shape.js";
 export * from "./stop-gradient.js";
 export * from "./trigonometric.js";
 export * from "./unfold.js";
+export * from "./window-sums.js";

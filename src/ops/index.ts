@@ -20,6 +20,7 @@ export * from "./reflect-pad.js";
 export * from "./resize.js";
 export * from "./shape.js";
 export * from "./stop-gradient.js";
+export * from "./take.js";
 export * from "./trigonometric.js";
 export * from "./unfold.js";
 export * from "./window-sums.js";

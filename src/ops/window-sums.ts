@@ -47,7 +47,7 @@ export const windowSums: Op<[values: Tensor, weights: Tensor], PlaneWindow> = de
       padding: [0, 0, 0, 0],
       dilation: [dilation, dilation],
     });
-    const [samples, groups, elements] = weights.shape;
+    const [samples, groups] = weights.shape;
     const expected = [values.shape[0]!, groups!, kernel[0] * kernel[1], ...planes];
     if (expected.some((size, axis) => size !== weights.shape[axis])) {
       throw new ShapeError(`weights must be ${formatShape(expected)}, found ${formatShape(weights.shape)}`);

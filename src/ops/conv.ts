@@ -175,10 +175,12 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
       };
       if (window.stride.every((step) => step === 1) && mirrored.every((count) => count >= 0)) {
         const reversed = { ...window, padding: mirrored };
-        return (
-          blockedForms(emit)?.conv(emit, [x!, w!], sizes, reversed, "mirrored") ??
-          convNode(emit, [x!, mirrorFilters()], sizes, reversed)
-        );
+        const inBlocks = blockedForms(emit)?.conv(emit, [x!, w!], sizes, reversed, "mirrored");
+        if (inBlocks !== undefined) return inBlocks;
+        const operands = [x!, mirrorFilters()];
+        const grouped =
+          groups > 1 ? blockedForms(emit)?.conv(emit, operands, sizes, reversed, "straight") : undefined;
+        return grouped ?? convNode(emit, operands, sizes, reversed);
       }
       const inBlocks = blockedForms(emit)?.stridedTranspose(
         emit,

@@ -106,6 +106,16 @@ const cases: readonly Case[] = [
   ["single elements with stride and padding", [2, 16, 9, 8], [32, 16, 1, 1], { stride: [2, 3], padding: 1 }],
   ["dilation", [16, 16, 9, 9], [16, 16, 3, 3], { padding: 2, dilation: 2 }],
   ["groups", [16, 32, 6, 6], [32, 16, 3, 3], { padding: 1, groups: 2 }],
+  ["groups of several blocks", [8, 64, 6, 5], [96, 32, 3, 3], { padding: 1, groups: 2 }],
+  ["groups of no whole blocks", [4, 72, 6, 5], [80, 36, 3, 3], { padding: [1, 0, 0, 1], groups: 2 }],
+  [
+    "groups of several blocks, with stride",
+    [4, 64, 7, 8],
+    [64, 32, 3, 3],
+    { padding: 1, groups: 2, stride: 2 },
+  ],
+  ["single elements in groups", [2, 12, 5, 4], [6, 4, 1, 1], { groups: 3 }],
+  ["single elements in groups, with stride", [2, 12, 7, 8], [6, 4, 1, 1], { groups: 3, stride: 2 }],
 ];
 
 describe.each(cases)("a convolution in blocks: %s", (_what, xs, ws, attributes) => {
@@ -134,6 +144,12 @@ describe("the form of a convolution", () => {
     for (const target of [cpu, { kind: "portable", opset: 20 }, { kind: "webgpu", opset: 19 }] as const) {
       expect(operatorsOf(operands, everything({ padding: 1 }), target).join()).not.toContain("nchwc");
     }
+  });
+
+  it("is blocked in groups of whole blocks", () => {
+    const operands = values([16, 64, 8, 8], [64, 32, 3, 3]);
+    const found = operatorsOf(operands, everything({ padding: 1, groups: 2 }), blocked16);
+    expect(found.filter((name) => name.endsWith("Conv") && !name.includes("nchwc"))).toEqual([]);
   });
 
   it("is plain for single elements, few positions and three axes", () => {

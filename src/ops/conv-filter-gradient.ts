@@ -21,14 +21,11 @@ export function emitFilterGradient(
   [x, dy]: readonly [string, string],
   problem: FilterGradient,
 ): string {
-  const { input, output, window } = problem;
+  const { input, window } = problem;
   const { kernel } = window;
   const isPointwise = kernel.every((size) => size === 1) && window.padding.every((count) => count === 0);
   // Channel by channel, products would be of single rows.
   if (isPointwise && input[1]! > window.groups) return pointwise(emit, [x, dy], problem);
-  const { groups } = window;
-  const widths = [input[1]! / groups, output[1]! / groups];
-  if (groups > 1 && widths.every((width) => width >= wideGroup)) return byGroup(emit, [x, dy], problem);
   const fit = fitInput(emit, x, problem);
   const operands = [fit.x, dy] as const;
   const fitted = { ...problem, input: [...input.slice(0, 2), ...fit.sizes] };
@@ -36,32 +33,6 @@ export function emitFilterGradient(
   if (inBlocks !== undefined) return inBlocks;
   const isPlane = kernel.length === 2 && window.groups === 1 && window.dilation.every((step) => step === 1);
   return (isPlane ? channelsInWidth : channelsAsBatch)(emit, operands, fitted, fit.padding);
-}
-
-/** Channels of a group from which a convolution of its own is faster than one in which channels take the place of samples. */
-const wideGroup = 32;
-
-/** A convolution per group. */
-function byGroup(
-  emit: Emitter,
-  operands: readonly [string, string],
-  { input, output, window }: FilterGradient,
-): string {
-  const { groups } = window;
-  const narrow = (sizes: readonly number[]) => sizes.with(1, sizes[1]! / groups);
-  const problem = { input: narrow(input), output: narrow(output), window: { ...window, groups: 1 } };
-  const gradients = Array.from({ length: groups }, (_, group) => {
-    const [x, dy] = [problem.input[1]!, problem.output[1]!].map((width, index) =>
-      sliceNode(emit, operands[index]!, {
-        axes: [1],
-        starts: [group * width],
-        ends: [(group + 1) * width],
-        steps: [1],
-      }),
-    ) as [string, string];
-    return emitFilterGradient(emit, [x, dy], problem);
-  });
-  return emit.node("Concat", gradients, { axis: { int: 0 } });
 }
 
 /** Cuts input that no window reaches and finds the padding with which exactly the kernel's positions come out. */
@@ -115,7 +86,7 @@ function pointwise(
     reshapeNode(emit, name, [samples * groups, count / groups, positions]);
   const columns = transposeNode(emit, rows(sampled, channels), [0, 2, 1]);
   const products = emit.node("MatMul", [rows(dy, filters), columns]);
-  const bySample = reshapeNode(emit, products, [samples, filters * (channels / groups)]);
+  const bySample = groups === 1 ? products : reshapeNode(emit, products, [samples, ...shape]);
   return reshapeNode(emit, reduceNode(emit, "ReduceSum", bySample, [0]), shape);
 }
 

@@ -1,12 +1,11 @@
 import { elementCount } from "../base/dtype.js";
 import { ShapeError } from "../base/errors.js";
-import type { Emitter } from "../graph/emitter.js";
 import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { broadcastShapes, concreteShape, formatShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { add } from "./arithmetic.js";
+import { cpuForms } from "./cpu-forms.js";
 import { reshape, transpose } from "./shape.js";
-import { exchangedForm } from "./transpose-steps.js";
 
 /** Attributes of a matrix product. */
 export interface MatmulAttributes {
@@ -25,7 +24,8 @@ export const matmul: Op<[a: Tensor, b: Tensor], MatmulAttributes> = defineOp("ma
     const outer = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
     return { shape: [...outer, a.shape.at(-2)!, b.shape.at(-1)!], dtype: "float32" };
   },
-  onnx: emitProduct,
+  onnx: (emit, names, { inputs }) =>
+    cpuForms(emit)?.product(emit, { names, inputs }) ?? emit.node("MatMul", names),
   gradient: ({ inputs: [a, b], attributes, cotangent: dy }) => [
     () => matmul(dy, swapLast(b), attributes),
     // A matrix shared by all rows: one product over all rows at once instead of a sum of products.
@@ -70,27 +70,6 @@ export const matmul: Op<[a: Tensor, b: Tensor], MatmulAttributes> = defineOp("ma
     },
   ],
 });
-
-/**
- * ONNX MatMul. On the CPU it reads stacks of matrices whose last two axes were exchanged as they were before: ONNX Runtime does so by itself
- * where nothing keeps it from seeing the exchange, but joins the exchange with transpositions before it to one that is slow.
- */
-function emitProduct(
-  emit: Emitter,
-  operands: readonly string[],
-  { inputs }: { readonly inputs: readonly Tensor[] },
-): string {
-  const plain = operands.map((operand, index) =>
-    emit.target.kind === "cpu" && inputs[index]!.rank > 2 ? emit.form(operand, exchangedForm) : undefined,
-  );
-  if (plain.every((name) => name === undefined)) return emit.node("MatMul", operands);
-  const [transA, transB] = plain.map((name) => ({ int: name === undefined ? 0 : 1 })) as [
-    { int: number },
-    { int: number },
-  ];
-  const names = operands.map((operand, index) => plain[index] ?? operand);
-  return emit.node("FusedMatMul", names, { transA, transB }, "com.microsoft");
-}
 
 /** All rows of the last axis as one matrix. */
 function rows(x: Tensor): Tensor {

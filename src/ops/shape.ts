@@ -12,8 +12,8 @@ import {
   sizeOf,
 } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { int64Vector, reshapeNode, sliceNode } from "./nodes.js";
-import { emitTranspose } from "./transpose-steps.js";
+import { cpuForms } from "./cpu-forms.js";
+import { int64Vector, reshapeNode, sliceNode, transposeNode } from "./nodes.js";
 
 type Unary = [x: Tensor];
 
@@ -78,7 +78,9 @@ export const transpose: Op<Unary, { perm?: readonly number[] }> = defineOp("tran
   },
   type: ([x], { perm }) => ({ shape: perm!.map((axis) => x.shape[axis]!), dtype: x.dtype }),
   onnx: (emit, [x], { inputs, attributes: { perm } }) =>
-    perm!.every((axis, index) => axis === index) ? x! : emitTranspose(emit, x!, inputs[0].shape, perm!),
+    perm!.every((axis, index) => axis === index)
+      ? x!
+      : (cpuForms(emit)?.transpose(emit, { names: [x!], inputs }, perm!) ?? transposeNode(emit, x!, perm!)),
   gradient: ({ attributes: { perm }, cotangent: dy }) => [
     () => transpose(dy, { perm: perm!.map((_, axis) => perm!.indexOf(axis)) }),
   ],

@@ -7,7 +7,7 @@ import type { Tensor } from "../../src/graph/tensor.js";
 import { decodeModel } from "../../src/onnx/decoder.js";
 import { emitModel } from "../../src/onnx/emit.js";
 import { matmul, reshape, swapLast, transpose } from "../../src/ops/index.js";
-import { cpu, evaluate, floats, load, numbers } from "./evaluate.js";
+import { cpu, evaluate, floats, load, numbers } from "../ops/evaluate.js";
 
 function counted(shape: readonly number[]): HostTensor {
   const count = shape.reduce((product, size) => product * size, 1);

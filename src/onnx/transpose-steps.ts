@@ -1,9 +1,6 @@
 import type { Emitter } from "../graph/emitter.js";
 import type { Shape } from "../graph/size.js";
-import { reshapeNode, transposeNode } from "./nodes.js";
-
-/** Kind of a value's form with its last two axes exchanged. */
-export const exchangedForm = "exchanged";
+import { reshapeNode, transposeNode } from "../ops/nodes.js";
 
 /** Elements that have to stay together for a copy of blocks to be worth it. */
 const block = 16;
@@ -11,27 +8,23 @@ const block = 16;
 /**
  * A transposition for ONNX Runtime's CPU, which copies element by element unless one axis moves alone or the last ones stay: in two steps
  * that it is fast at, the second of which exchanges two halves of the axes. Merged axes between them keep it from joining the two.
+ * @returns undefined where one step is fast, or two are not
  */
-export function emitTranspose(emit: Emitter, x: string, shape: Shape, perm: readonly number[]): string {
+export function transposeInSteps(
+  emit: Emitter,
+  x: string,
+  shape: Shape,
+  perm: readonly number[],
+): string | undefined {
+  if (isFast(perm, shape)) return undefined;
   const fixed = perm.findIndex((axis, index) => axis !== index);
   const moved = perm.slice(fixed);
-  const first =
-    emit.target.kind === "cpu" && !isFast(perm, shape)
-      ? moved
-          .slice(1)
-          .map((_, index) => [
-            ...perm.slice(0, fixed),
-            ...moved.slice(index + 1),
-            ...moved.slice(0, index + 1),
-          ])
-          .find((rotated) => isFast(rotated, shape))
-      : undefined;
-  if (!first) {
-    const result = transposeNode(emit, x, perm);
-    if (fixed === perm.length - 2) emit.addForm(result, exchangedForm, x);
-    return result;
-  }
-  const sizes = (axes: readonly number[]) => axes.map((axis) => shape[axis]!).map(sizeOrFree);
+  const rotations = moved
+    .slice(1)
+    .map((_, index) => [...perm.slice(0, fixed), ...moved.slice(index + 1), ...moved.slice(0, index + 1)]);
+  const first = rotations.find((rotation) => isFast(rotation, shape));
+  if (!first) return undefined;
+  const sizes = (axes: readonly number[]) => axes.map((axis) => sizeOrFree(shape[axis]!));
   const second = first.indexOf(perm[fixed]!);
   const outer = sizes(first.slice(0, fixed));
   const merged = [...outer, product(sizes(first.slice(fixed, second))), product(sizes(first.slice(second)))];

@@ -6,8 +6,10 @@ type Extent = readonly [rows: number, columns: number];
  * positions reach. Indices for `take`; positions are counted row by row.
  */
 export interface WindowTiles {
-  /** Number of tiles. */
+  /** Numbers of tiles, and of queries and keys of each. */
   readonly count: number;
+  readonly queryCount: number;
+  readonly keyCount: number;
   /** Rows and columns of a tile. */
   readonly tile: Extent;
   /** Rows and columns of what its windows reach. */
@@ -51,7 +53,8 @@ export function windowTiles([height, width]: Extent, k: number): WindowTiles {
   const windows = grid(tile).flatMap(([i, j], query) =>
     grid([k, k]).map(([a, b]) => query * reach[0] * reach[1] + (i + a) * reach[1] + j + b),
   );
-  return { count: tiles.length, tile, reach, queries, keys, places, windows };
+  const [queryCount, keyCount] = [tile[0] * tile[1], reach[0] * reach[1]];
+  return { count: tiles.length, queryCount, keyCount, tile, reach, queries, keys, places, windows };
 }
 
 /** Rows and columns of all places, row by row. */

@@ -8,16 +8,18 @@ describe.each([
   { height: 8, width: 16, k: 1 },
 ])("tiles of $height x $width pixels for windows of $k", ({ height, width, k }) => {
   const tiles = windowTiles([height, width], k);
-  const queryCount = tiles.queries.length / tiles.count;
-  const keyCount = tiles.keys.length / tiles.count;
+  const { count, queryCount, keyCount } = tiles;
 
   it("hold every position once where it is looked up", () => {
     expect(tiles.places.map((place) => tiles.queries[place])).toEqual([...Array(height * width).keys()]);
   });
 
   it("have the sizes that they say", () => {
-    expect(queryCount).toBe(tiles.tile[0] * tiles.tile[1]);
-    expect(keyCount).toBe(tiles.reach[0] * tiles.reach[1]);
+    expect(tiles.queries).toHaveLength(count * queryCount);
+    expect(tiles.keys).toHaveLength(count * keyCount);
+    expect([queryCount, keyCount]).toEqual(
+      [tiles.tile, tiles.reach].map(([rows, columns]) => rows * columns),
+    );
     expect(tiles.reach).toEqual(tiles.tile.map((length) => length + k - 1));
   });
 

@@ -131,14 +131,14 @@ export class StandAloneSelfAttention extends mechanism({
     const { heads, kernelSize: k } = this.options;
     const [height, width] = [x.size(2), x.size(3)];
     const tiles = windowTiles([height, width], k); // T tiles of Q queries and K keys
-    const keyCount = tiles.keys.length / tiles.count;
-    const share = (height * width * k * k) / (tiles.queries.length * keyCount);
+    const { count, queryCount, keyCount } = tiles;
+    const share = (height * width * k * k) / (count * queryCount * keyCount);
     const query = this.#byHead(this.queryConv.forward(x)); // [N, M, P, d]
     const keys = inTiles(this.#byHead(this.keyConv.forward(x)), tiles.keys, tiles); // [N, M, T, K, d]
     const values = inTiles(this.#byHead(this.valueConv.forward(x)), tiles.keys, tiles);
     const content = matmul(inTiles(query, tiles.queries, tiles), swapLast(keys), { share });
     const attention = softmax(add(content, this.#relative(query, tiles)), { axis: 4 }); // [N, M, T, Q, K]
-    const bands = reshape(attention, { shape: [-1, heads, tiles.count, attention.size(3) * keyCount] });
+    const bands = reshape(attention, { shape: [-1, heads, count, queryCount * keyCount] });
     const weights = fromTiles(take(bands, { axis: 3, indices: tiles.windows }), tiles); // [N, M, P, k*k]
     this.tap("attention", reshape(weights, { shape: [-1, heads, height, width, k * k] }));
     const y = fromTiles(matmul(attention, values, { share }), tiles); // [N, M, P, d]
@@ -164,26 +164,39 @@ export class StandAloneSelfAttention extends mechanism({
         reshape(embedding, { shape: [heads, half, k] }),
       ); // [N, M, P, k]
     const offsets = concat([products(this.relH, 0), products(this.relW, half)], { axis: 3 });
-    const [rows, columns] = tiles.reach;
-    const lines = rows + columns; // of keys
-    const ofQuery = grid(tiles.tile).flatMap((place, index) =>
-      Array.from({ length: lines }, (_, line) => {
-        const axis = line < rows ? 0 : 1;
-        const offset = line - axis * rows - place[axis];
-        return offset >= 0 && offset < k ? (2 * index + axis) * k + offset : -1;
-      }),
-    );
-    const flat = [-1, heads, tiles.count, (tiles.queries.length / tiles.count) * 2 * k];
-    const byQuery = reshape(take(offsets, { axis: 2, indices: tiles.queries }), { shape: flat });
-    const byLine = take(byQuery, { axis: 3, indices: ofQuery, fill: hidden });
-    const shape = [-1, heads, tiles.count, tiles.queries.length / tiles.count, lines];
-    const keysOfLines = grid([lines, rows * columns]).map(([line, key]) =>
-      Number(line < rows ? Math.floor(key / columns) === line : key % columns === line - rows),
-    );
-    // A sum of the key's row and its column, and no work of its own.
-    const sums = constant(keysOfLines, { shape: [lines, rows * columns] });
-    return matmul(reshape(byLine, { shape }), sums, { share: 0 });
+    const { count, queryCount } = tiles;
+    const perTile = reshape(take(offsets, { axis: 2, indices: tiles.queries }), {
+      shape: [-1, heads, count, queryCount * 2 * k],
+    });
+    const byLine = take(perTile, { axis: 3, indices: offsetsOfLines(tiles, k), fill: hidden });
+    const lines = tiles.reach[0] + tiles.reach[1];
+    const logits = reshape(byLine, { shape: [-1, heads, count, queryCount, lines] });
+    // A sum of the key's row and its column, which is no work of its own.
+    return matmul(logits, keysOfLines(tiles.reach), { share: 0 });
   }
+}
+
+/**
+ * For each query of a tile and each line of keys, rows then columns, where the product with the embedding of its offset is among those of
+ * the tile: query, rows or columns, offset. -1 beyond the query's window.
+ */
+function offsetsOfLines({ tile, reach: [rows, columns] }: WindowTiles, k: number): number[] {
+  return grid(tile).flatMap((place, query) =>
+    Array.from({ length: rows + columns }, (_, line) => {
+      const axis = line < rows ? 0 : 1;
+      const offset = line - axis * rows - place[axis];
+      return offset >= 0 && offset < k ? (2 * query + axis) * k + offset : -1;
+    }),
+  );
+}
+
+/** Ones where a key lies in a line, rows then columns: [rows + columns, keys]. */
+function keysOfLines([rows, columns]: WindowTiles["reach"]): Tensor {
+  const lines = rows + columns;
+  const data = grid([lines, rows * columns]).map(([line, key]) =>
+    Number(line < rows ? Math.floor(key / columns) === line : key % columns === line - rows),
+  );
+  return constant(data, { shape: [lines, rows * columns] });
 }
 
 /** A logit that gets no weight next to any other. */
@@ -195,9 +208,9 @@ function inTiles(x: Tensor, indices: readonly number[], { count }: WindowTiles):
   return reshape(taken, { shape: [-1, x.size(1), count, indices.length / count, x.size(3)] });
 }
 
-/** What queries have found, in the order of positions: [N, M, T, ...] -> [N, M, P, d]. */
-function fromTiles(x: Tensor, { queries, places }: WindowTiles): Tensor {
-  const perTile = x.shape.slice(3).reduce<number>((count, _, axis) => count * x.size(3 + axis), 1);
-  const width = (perTile * x.size(2)) / queries.length;
-  return take(reshape(x, { shape: [-1, x.size(1), queries.length, width] }), { axis: 2, indices: places });
+/** What the queries of tiles have found, in the order of positions: [N, M, T, Q, ...] -> [N, M, P, ...], the last axes as one. */
+function fromTiles(x: Tensor, { count, queryCount, places }: WindowTiles): Tensor {
+  const perTile = x.shape.slice(3).reduce<number>((product, _, axis) => product * x.size(3 + axis), 1);
+  const flat = reshape(x, { shape: [-1, x.size(1), count * queryCount, perTile / queryCount] });
+  return take(flat, { axis: 2, indices: places });
 }

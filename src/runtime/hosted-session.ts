@@ -1,8 +1,8 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 import { checkInteger } from "../base/check.js";
-import { elementCount, type HostTensor, hostArray } from "../base/dtype.js";
+import type { HostTensor } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
-import { fillNormal, fillUniform } from "../base/random.js";
+import { fillNoise, noiseDType, noiseTensor } from "../base/noise.js";
 import { type DeviceChoice, hasDeviceMemory } from "./devices.js";
 import { DeviceTensor, type Engine, guarded, type Value } from "./engine.js";
 import { dtypeOfOrt } from "./ort-tensor.js";
@@ -139,14 +139,14 @@ export class HostedSession {
     for (const { name, shape, distribution, stream } of call.noise) {
       const what = `${this.name}: noise '${name}'`;
       if (feeds[name] !== undefined) throw new DeviceError(`${what} is fed as well, or listed twice`);
-      checkFits(what, { dtype: "float32", shape }, lookUp(this.inputs, name, `${this.name}: input`));
+      const dtype = noiseDType(distribution);
+      checkFits(what, { dtype, shape }, lookUp(this.inputs, name, `${this.name}: input`));
       let tensor = this.#noise.get(name);
-      if (tensor === undefined || tensor.shape.join() !== shape.join()) {
-        tensor = { dtype: "float32", shape, data: hostArray("float32", elementCount(shape)) };
+      if (tensor?.dtype !== dtype || tensor.shape.join() !== shape.join()) {
+        tensor = noiseTensor(distribution, shape);
         this.#noise.set(name, tensor);
       }
-      const fill = distribution === "uniform" ? fillUniform : fillNormal;
-      fill(tensor.data as Float32Array, { seed: seed as number, stream, step: step as number });
+      fillNoise(tensor, distribution, { seed: seed as number, stream, step: step as number });
       feeds[name] = this.engine.tensor(tensor);
     }
   }

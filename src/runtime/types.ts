@@ -1,4 +1,5 @@
 import type { DType, HostTensor } from "../base/dtype.js";
+import type { Distribution } from "../base/noise.js";
 import type { DeviceChoice, DeviceName, DeviceStatus } from "./devices.js";
 
 /** What the runtime found on this machine. */
@@ -49,8 +50,7 @@ export interface Noise {
   /** Name of the input. */
   readonly name: string;
   readonly shape: readonly number[];
-  /** Uniform over [0, 1), or normal with mean 0 and deviation 1. */
-  readonly distribution: "uniform" | "normal";
+  readonly distribution: Distribution;
   readonly stream: string;
 }
 

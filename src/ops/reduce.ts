@@ -1,12 +1,12 @@
 import { ShapeError } from "../base/errors.js";
 import type { Emitter } from "../graph/emitter.js";
 import { type Call, defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
-import { normalizeAxes, normalizeAxis, type Shape } from "../graph/size.js";
+import { concreteShape, isConcrete, normalizeAxes, normalizeAxis, type Shape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { div, mul, square, sub } from "./arithmetic.js";
 import { blockedForms } from "./blocked-forms.js";
 import { cast, equal } from "./compare.js";
-import { reduceNode } from "./nodes.js";
+import { reduceNode, reshapeNode } from "./nodes.js";
 import { expand, reshape } from "./shape.js";
 
 type Unary = [x: Tensor];
@@ -16,6 +16,8 @@ export interface ReduceAttributes {
   readonly axes?: readonly number[];
   readonly keepDims?: boolean;
 }
+
+type ReductionCall = Call<Unary, ReduceAttributes> & { readonly output: Tensor };
 
 function normalize(attributes: ReduceAttributes, [x]: Unary): Required<ReduceAttributes> {
   return { axes: normalizeAxes(attributes.axes, x.rank), keepDims: attributes.keepDims ?? true };
@@ -43,11 +45,25 @@ function restoreAxes(reduced: Tensor, x: Tensor, axes: readonly number[]): Tenso
   return reshape(reduced, { shape: reducedShape(x.shape, axes, true) });
 }
 
+/**
+ * Whether axes come right behind leading axes of size 1, before ones that stay. ONNX Runtime's CPU kernels take the sum of rows of
+ * [1, rows, columns] for a batch of one and walk its columns: 28 times as long as for [rows, columns].
+ */
+function isBehindOnes(shape: Shape, axes: readonly number[]): boolean {
+  const ones = shape.findIndex((size) => size !== 1);
+  return ones > 0 && axes.every((axis, index) => axis === ones + index) && ones + axes.length < shape.length;
+}
+
 /** Reducing the inner axes first and the batch last keeps memory access sequential: twice as fast on the CPU. */
 function emitReduction(op: string) {
-  return (emit: Emitter, [x]: readonly string[], call: Call<Unary, ReduceAttributes>): string => {
+  return (emit: Emitter, [x]: readonly string[], call: ReductionCall): string => {
     const { axes, keepDims } = call.attributes as Required<ReduceAttributes>;
-    const rank = call.inputs[0].rank;
+    const { rank, shape } = call.inputs[0];
+    if (isBehindOnes(shape, axes) && isConcrete(shape)) {
+      const whole = Array.from({ length: axes.at(-1)! + 1 }, (_, axis) => axis);
+      const reduced = reduceNode(emit, op, x!, whole);
+      return keepDims ? reduced : reshapeNode(emit, reduced, concreteShape(call.output.shape));
+    }
     const inner = axes.filter((axis) => axis > 1);
     const staged = axes.includes(0) && !axes.includes(1) && inner.length === rank - 2 && inner.length > 0;
     if (axes.length === 0) return emit.node("Identity", [x!]);
@@ -61,6 +77,8 @@ const samples = [
   { inputs: [[2, 3, 2, 2]], attributes: { axes: [0, 2, 3] } },
   { inputs: [[2, 3, 4]], attributes: { axes: [-1, 0], keepDims: false } },
   { inputs: [[2, 3]] },
+  { inputs: [[1, 3, 4]], attributes: { axes: [1] } },
+  { inputs: [[1, 1, 3, 2, 4]], attributes: { axes: [2, 3], keepDims: false } },
 ] as const;
 
 /** Sum over axes. ONNX ReduceSum-13. */

@@ -12,8 +12,9 @@ import { constant } from "../graph/constant.js";
 import { formatShape, isConcrete } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { withScope, withTrace } from "../graph/trace.js";
-import { add, sub } from "./arithmetic.js";
+import { sub } from "./arithmetic.js";
 import { cast, greater } from "./compare.js";
+import { Cotangents } from "./cotangents.js";
 import { expandTo, sum, sumTo } from "./reduce.js";
 import { concat, reshape, slice } from "./shape.js";
 
@@ -76,11 +77,8 @@ function backward(
     wrt,
     leaves,
   );
-  const cotangents = new Map<Tensor, Tensor>();
-  const accumulate: Accumulate = (tensor, part) => {
-    const sofar = cotangents.get(tensor);
-    cotangents.set(tensor, sofar ? add(sofar, part) : part);
-  };
+  const cotangents = new Cotangents();
+  const accumulate: Accumulate = (tensor, part) => cotangents.add(tensor, part);
   for (const { output, cotangent } of roots) accumulate(output, expandTo(cotangent, output.shape));
   const targets = new Set(wrt);
   const checkpoints = new Checkpoints(order, targets);

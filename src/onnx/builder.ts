@@ -21,6 +21,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "./generated/onnx_pb.js";
+import { fastToSort } from "./node-order.js";
 import { domainVersions, irVersionOf } from "./opset.js";
 
 /** A size of an input or output: a number, or the name of a symbolic size. */
@@ -188,6 +189,10 @@ export class ModelBuilder implements Emitter {
       );
     }
     const { renamed, identities } = this.#publicNames();
+    const nodes = fastToSort(
+      this.#nodes,
+      this.#inputs.map(({ name }) => name),
+    );
     const model = create(ModelProtoSchema, {
       irVersion: BigInt(irVersionOf(this.target.opset)),
       producerName: "fovea",
@@ -205,7 +210,7 @@ export class ModelBuilder implements Emitter {
       ),
       graph: create(GraphProtoSchema, {
         name: "fovea",
-        node: [...this.#nodes, ...identities].map((node) => nodeProto(node, renamed)),
+        node: [...nodes, ...identities].map((node) => nodeProto(node, renamed)),
         input: this.#inputs.map(valueInfo),
         output: this.#outputs.map(valueInfo),
         initializer: this.#initializers.map(({ name, tensor }) =>

@@ -3,6 +3,7 @@ import { bytesPerElement, type DType, elementCount, type HostTensor } from "../b
 import { FormatError } from "../base/errors.js";
 import type { Emitter, OnnxAttribute, OnnxAttributes, Target } from "../graph/emitter.js";
 import { dataTypeOf } from "./dtypes.js";
+import { fastToSort } from "./fast-to-sort.js";
 import {
   type AttributeProto,
   AttributeProto_AttributeType,
@@ -21,7 +22,6 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "./generated/onnx_pb.js";
-import { fastToSort } from "./node-order.js";
 import { domainVersions, irVersionOf } from "./opset.js";
 
 /** A size of an input or output: a number, or the name of a symbolic size. */

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { decodeModel } from "../../src/onnx/decoder.js";
-import { fastToSort } from "../../src/onnx/node-order.js";
+import { fastToSort } from "../../src/onnx/fast-to-sort.js";
 import { crossEntropy } from "../../src/train/losses.js";
 import { supervised } from "../../src/train/objective.js";
 import { sgd } from "../../src/train/optimizers.js";

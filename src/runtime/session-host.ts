@@ -73,10 +73,13 @@ export class SessionHost implements Handlers {
     const profile = options.profile === undefined ? undefined : `${options.profile}_${id}`;
     const recorder = placement ? this.#platform.recordPlacement(device, id) : undefined;
     const bindsOutputs = hasDeviceMemory(device) && deviceOutputs.length > 0;
+    // A session with results that become a state writes them into the state's memory.
+    const targetWriter =
+      deviceOutputs.length > 0 && !hasDeviceMemory(device) ? engine.targetWriter : undefined;
     const places = Object.fromEntries(deviceOutputs.map((output) => [output, "gpu-buffer"] as const));
     const create = async () => {
       if (hasDeviceMemory(device)) await engine.keepDevice();
-      return engine.ort.InferenceSession.create(model, {
+      return engine.ort.InferenceSession.create(targetWriter?.prepare(model) ?? model, {
         ...ortSessionOptions(device, threads, options),
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(bindsOutputs ? { preferredOutputLocation: places } : {}),
@@ -101,6 +104,7 @@ export class SessionHost implements Handlers {
         profile,
         recorder,
         bindsOutputs,
+        targetWriter,
       });
       const { inputs, outputs } = hosted;
       for (const output of deviceOutputs) lookUp(outputs, output, `${name}: output`);

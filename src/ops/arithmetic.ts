@@ -85,6 +85,7 @@ export const mul: Op<Binary> = defineOp("mul", {
   type: broadcastType,
   onnx: emitPair("Mul"),
   blocked: (emit, operands, call) => blockedForms(emit)?.scale(emit, operands, call),
+  again: ([a, b]) => mul(b, a),
   gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, b), () => mul(dy, a)],
   elementwise: true,
   broadcasts: true,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FoveaError, ShapeError } from "../../src/base/errors.js";
+import { ancestors } from "../../src/graph/ancestors.js";
 import { constant } from "../../src/graph/constant.js";
 import { input } from "../../src/graph/leaf.js";
 import { trace } from "../../src/graph/model.js";
@@ -206,6 +207,27 @@ describe("what gradients are taken of and to", () => {
       [4, 4],
       [500, 500],
     ]);
+  });
+});
+
+describe("what gradients are computed from", () => {
+  const [a, b, w] = [input("a", [4, 3]), input("b", [4, 1]), input("w", [3, 2])];
+
+  it("is not a product of activations, whose factors are kept", () => {
+    const product = mul(a, b);
+    const results = gradients(sum(exp(matmul(exp(product), w)), { keepDims: false }), [a, b, w]);
+    expect(ancestors([results[2]!]).has(product)).toBe(true);
+    const direct = matmul(product, w);
+    const cotangent = input("dy", [4, 2]);
+    for (const gradient of gradients(direct, [a, b, w], { cotangent })) {
+      expect(ancestors([gradient]).has(product)).toBe(false);
+    }
+  });
+
+  it("is a product with a factor that nothing else keeps", () => {
+    const product = mul(a, b);
+    const [dw] = gradients(matmul(product, w), [w], { cotangent: input("dy", [4, 2]) });
+    expect(ancestors([dw!]).has(product)).toBe(true);
   });
 });
 

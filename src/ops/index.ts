@@ -8,6 +8,8 @@ export * from "./cum-sum.js";
 export * from "./erf.js";
 export * from "./expand-batch.js";
 export * from "./fused-attention.js";
+export * from "./fused-gelu.js";
+export * from "./fused-layer-norm.js";
 export * from "./gradients.js";
 export * from "./layer-norm.js";
 export * from "./masked-softmax.js";

@@ -6,8 +6,9 @@ import { type DeviceChoice, type DeviceStatus, hasDeviceMemory } from "./devices
 import { guarded } from "./engine.js";
 import { HostedSession } from "./hosted-session.js";
 import type { Platform } from "./platform.js";
-import type { Handlers, Requests } from "./protocol.js";
+import type { Handlers, Requests, RunAnswer } from "./protocol.js";
 import { checkSessionOptions, ortSessionOptions } from "./session-options.js";
+import { worthGivingBack } from "./spare-arrays.js";
 import { StateTensors } from "./state.js";
 import { lookUp } from "./tensor-check.js";
 import type { Placement, RuntimeInfo } from "./types.js";
@@ -116,15 +117,21 @@ export class SessionHost implements Handlers {
     session,
     feeds,
     fetches,
-  }: Requests["run"]["argument"]): Promise<Record<string, HostTensor>> =>
-    this.#session(session).run(feeds, fetches);
+    copied,
+  }: Requests["run"]["argument"]): Promise<RunAnswer> => {
+    const results = await this.#session(session).run(feeds, fetches);
+    return { results, feeds: copied ? worthGivingBack(feeds) : {} };
+  };
 
   readonly step = async ({
     session,
     state,
     call,
-  }: Requests["step"]["argument"]): Promise<Record<string, HostTensor>> =>
-    this.#session(session).step(this.#state(state), call);
+    copied,
+  }: Requests["step"]["argument"]): Promise<RunAnswer> => {
+    const results = await this.#session(session).step(this.#state(state), call);
+    return { results, feeds: copied ? worthGivingBack(call.feeds) : {} };
+  };
 
   readonly placement = async ({ session }: Requests["placement"]["argument"]): Promise<Placement> =>
     this.#session(session).placement();

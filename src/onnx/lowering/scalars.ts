@@ -4,7 +4,7 @@ import type { Operator } from "../../graph/operator.js";
 import type { Tensor } from "../../graph/tensor.js";
 
 /** The value of a constant number; undefined for everything else. */
-export function scalarValue({ op, rank, attributes }: Tensor): number | undefined {
+function scalarValue({ op, rank, attributes }: Tensor): number | undefined {
   return op === constantOp && rank === 0 ? Number((attributes.value as HostTensor).data[0]) : undefined;
 }
 

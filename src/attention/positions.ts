@@ -15,12 +15,12 @@ export function unflattenPositions(x: Tensor, { like }: { readonly like: Tensor 
   return reshape(x, { shape: [-1, x.size(1), ...sizes] });
 }
 
-/** Inner products of P queries and K keys of D channels: [N, D, P], [N, D, K] -> [N, P, K]. */
+/** Inner products of P queries and K keys of D channels: [..., D, P], [..., D, K] -> [..., P, K]. */
 export function innerProducts(query: Tensor, key: Tensor): Tensor {
   return matmul(swapLast(query), key);
 }
 
-/** For each of P queries the sum of K values under its weights: [N, P, K], [N, C, K] -> [N, C, P]. */
+/** For each of P queries the sum of K values under its weights: [..., P, K], [..., C, K] -> [..., C, P]. */
 export function weightedSums(weights: Tensor, values: Tensor): Tensor {
   return matmul(values, swapLast(weights));
 }

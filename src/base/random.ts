@@ -1,18 +1,8 @@
 import { checkInteger, checkNumber } from "./check.js";
 import { OptionError } from "./errors.js";
+import { bits, type KeyWords, keyWords, type RandomKey, secondWord } from "./keyed-hash.js";
 
-/**
- * Names a sequence of random numbers. There is no generator and no state: the value at index i depends on
- * (seed, stream, step, i) alone, so that draws can be made in any order, anywhere, and again.
- */
-export interface RandomKey {
-  /** The run's seed, an integer of at least 0. */
-  readonly seed: number;
-  /** What the numbers are for, such as "dropout". */
-  readonly stream: string;
-  /** The point in time they are for: a training step, an epoch, a sample's position. An integer of at least 0. */
-  readonly step: number;
-}
+export type { RandomKey } from "./keyed-hash.js";
 
 /** Fills `out` with float32 values, uniform over [low, high), both rounded to float32; `high` is never returned.
  *  @throws OptionError where [low, high) holds no float32 */
@@ -75,47 +65,8 @@ export function permutation(length: number, key: RandomKey): Uint32Array<ArrayBu
 
 const maximumIndex = 2 ** 32 - 1;
 
-/** 64 bits of a key, as two unsigned words. */
-interface KeyWords {
-  readonly a: number;
-  readonly b: number;
-}
-
-/** FNV-1a of the stream's code units under two multipliers, then seed and step mixed in word by word. */
-function keyWords({ seed, stream, step }: RandomKey): KeyWords {
-  checkInteger("random key", "seed", seed);
-  checkInteger("random key", "step", step);
-  let a = 0x811c9dc5;
-  let b = 0x9e3779b9;
-  for (let i = 0; i < stream.length; i++) {
-    const unit = stream.charCodeAt(i);
-    a = Math.imul(a ^ unit, 0x01000193);
-    b = mix(b + unit);
-  }
-  for (const word of [seed, Math.floor(seed / 2 ** 32), step, Math.floor(step / 2 ** 32)]) {
-    a = mix(a ^ word);
-    b = mix(b + (word | 0));
-  }
-  return { a, b };
-}
-
-/** 32 uniform bits at an index; `word` tells further words of one index apart. */
-function bits({ a, b }: KeyWords, index: number, word = 0): number {
-  return mix(mix(mix(index ^ a) + b) ^ word) >>> 0;
-}
-
 function uniform53(words: KeyWords, index: number): number {
   return ((bits(words, index) >>> 5) * 2 ** 26 + (bits(words, index, secondWord) >>> 6)) / 2 ** 53;
-}
-
-const secondWord = 0x85ebca6b;
-
-/** Bijective hash of 32 bits with nearly no bias: "triple32" of Chris Wellons' hash-prospector (public domain). */
-function mix(x: number): number {
-  x = Math.imul(x ^ (x >>> 17), 0xed5ad4bb);
-  x = Math.imul(x ^ (x >>> 11), 0xac4c1b51);
-  x = Math.imul(x ^ (x >>> 15), 0x31848bab);
-  return x ^ (x >>> 14);
 }
 
 /** The float32 next below a finite float32. */

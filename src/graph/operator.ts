@@ -55,6 +55,12 @@ export interface OperatorDefinition<I extends readonly (Tensor | undefined)[], A
   expand?(inputs: I, attributes: A): Tensor;
   /** Absent for operators whose result is not differentiable (comparisons, integers). */
   gradient?(call: GradientCall<I, A>): Gradients<I>;
+  /**
+   * The same result once more, in calls that are not equal to the first ones and read nothing but what the gradient rule reads anyway.
+   * Gradients of what comes after read it in place of the result, which then need not be kept until the backward pass. For results of
+   * one cheap pass.
+   */
+  again?(inputs: I): Tensor;
   /** Sizes stretch (equal or 1): gradients are summed back to each input's shape. */
   readonly broadcasts?: true;
   /** Computed element by element: its gradient rule takes cotangents in which an axis is still to be stretched. */

@@ -1,10 +1,10 @@
 import { FoveaError, ShapeError } from "../base/errors.js";
+import type { Distribution } from "../base/noise.js";
 import { formatShape, sameShape } from "./size.js";
 import type { Tensor } from "./tensor.js";
 import type { Variable } from "./variable.js";
 
-/** How the values of a noise input are distributed: uniform in [0, 1), or standard normal. */
-export type Distribution = "uniform" | "normal";
+export type { Distribution } from "../base/noise.js";
 
 /** A random tensor that the runtime draws before each step. */
 export interface NoiseInput {

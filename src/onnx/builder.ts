@@ -1,19 +1,18 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, elementCount, type HostTensor } from "../base/dtype.js";
 import { FormatError } from "../base/errors.js";
 import type { Emitter, OnnxAttribute, OnnxAttributes, Target } from "../graph/emitter.js";
 import { dataTypeOf } from "./dtypes.js";
+import { bytesOf, encodeModel, type Initializer } from "./encode-model.js";
+import { fastToSort } from "./fast-to-sort.js";
 import {
   type AttributeProto,
   AttributeProto_AttributeType,
   AttributeProtoSchema,
-  GraphProtoSchema,
-  ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   StringStringEntryProtoSchema,
-  TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
   TypeProto_TensorSchema,
@@ -49,9 +48,6 @@ interface ValueRecord {
   readonly shape: readonly OnnxSize[];
 }
 
-/** Largest size of a protocol-buffer message. */
-const maxModelBytes = 2 ** 31 - 1;
-
 /** Bytes of a constant that enter its hash; candidates are compared whole. */
 const hashedBytes = 1024;
 
@@ -68,7 +64,7 @@ export class ModelBuilder implements Emitter {
   readonly #nodes: NodeRecord[] = [];
   readonly #inputs: ValueRecord[] = [];
   readonly #outputs: (ValueRecord & { readonly value: string })[] = [];
-  readonly #initializers: { readonly name: string; readonly tensor: HostTensor }[] = [];
+  readonly #initializers: Initializer[] = [];
   readonly #constants = new Map<string, { readonly name: string; readonly tensor: HostTensor }[]>();
   /** Names of all values that nodes can refer to; true where a node produces the value. */
   readonly #values = new Map<string, boolean>();
@@ -181,14 +177,12 @@ export class ModelBuilder implements Emitter {
 
   /** Encodes the model. @throws FormatError if it is larger than a protocol-buffer message can be. */
   build(options: BuildOptions): Uint8Array {
-    const total = this.#initializers.reduce((sum, { tensor }) => sum + tensor.data.byteLength, 0);
-    if (total > maxModelBytes) {
-      throw new FormatError(
-        `the model's tensors take ${total} bytes; an ONNX file holds at most ${maxModelBytes}`,
-      );
-    }
     const { renamed, identities } = this.#publicNames();
-    const model = create(ModelProtoSchema, {
+    const nodes = fastToSort(
+      this.#nodes,
+      this.#inputs.map(({ name }) => name),
+    );
+    const model = {
       irVersion: BigInt(irVersionOf(this.target.opset)),
       producerName: "fovea",
       producerVersion: options.producerVersion,
@@ -203,22 +197,18 @@ export class ModelBuilder implements Emitter {
       metadataProps: Object.entries(options.metadata ?? {}).map(([key, value]) =>
         create(StringStringEntryProtoSchema, { key, value }),
       ),
-      graph: create(GraphProtoSchema, {
-        name: "fovea",
-        node: [...this.#nodes, ...identities].map((node) => nodeProto(node, renamed)),
-        input: this.#inputs.map(valueInfo),
-        output: this.#outputs.map(valueInfo),
-        initializer: this.#initializers.map(({ name, tensor }) =>
-          create(TensorProtoSchema, {
-            name: renamed.get(name) ?? name,
-            dataType: dataTypeOf[tensor.dtype],
-            dims: tensor.shape.map(BigInt),
-            rawData: bytesOf(tensor),
-          }),
-        ),
-      }),
-    });
-    return toBinary(ModelProtoSchema, model);
+    };
+    const graph = {
+      name: "fovea",
+      node: [...nodes, ...identities].map((node) => nodeProto(node, renamed)),
+      input: this.#inputs.map(valueInfo),
+      output: this.#outputs.map(valueInfo),
+    };
+    const initializers = this.#initializers.map(({ name, tensor }) => ({
+      name: renamed.get(name) ?? name,
+      tensor,
+    }));
+    return encodeModel(model, graph, initializers);
   }
 
   /** Final names of values that differ from those they were made under, and the Identity nodes that outputs need. */
@@ -296,11 +286,6 @@ function checkTensor(what: string, { dtype, shape, data }: HostTensor): void {
       `${what}: ${dtype} of shape [${shape.join()}] takes ${bytes} bytes, found ${data.byteLength}`,
     );
   }
-}
-
-/** Bytes of a tensor as ONNX stores them. Every platform that ONNX Runtime runs on is little-endian. */
-function bytesOf({ data }: HostTensor): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 /** FNV-1a over the first bytes. */

@@ -1,4 +1,4 @@
-import { elementCount, type HostArray } from "../base/dtype.js";
+import type { HostArray } from "../base/dtype.js";
 import { type RewriteRule, rewrite } from "../graph/rewrite.js";
 import type { Tensor } from "../graph/tensor.js";
 import { Variable } from "../graph/variable.js";
@@ -57,25 +57,28 @@ function mergedValues(convolution: Tensor, normalization: Tensor) {
     .map((leaf) => (leaf as Variable).value);
   const { epsilon } = normalization.attributes as { epsilon: number };
   const channels = weight!.shape[0]!;
-  const perChannel = elementCount(weight!.shape) / channels;
   const at = (values: HostArray | undefined, index: number) => Number(values?.[index] ?? 0);
   const factor = Float64Array.from(
     { length: channels },
     (_, channel) => at(scale, channel) / Math.sqrt(at(variance, channel) + epsilon),
   );
   return [
-    {
-      shape: weight!.shape,
-      data: Float32Array.from(
-        weight!.value as Float32Array,
-        (value, index) => value * factor[Math.floor(index / perChannel)]!,
-      ),
-    },
+    { shape: weight!.shape, data: scaledRows(weight!.value as Float32Array, factor) },
     Float32Array.from(
       factor,
       (s, channel) => (at(bias?.value, channel) - at(mean, channel)) * s + at(shift, channel),
     ),
   ] as const;
+}
+
+/** The rows of a matrix, each times its factor. */
+function scaledRows(matrix: Float32Array, factors: Float64Array): Float32Array {
+  const scaled = new Float32Array(matrix.length);
+  const width = matrix.length / factors.length;
+  for (const [row, factor] of factors.entries()) {
+    for (let index = row * width; index < (row + 1) * width; index++) scaled[index] = matrix[index]! * factor;
+  }
+  return scaled;
 }
 
 function fixed(shape: readonly number[], data: Float32Array): Variable {

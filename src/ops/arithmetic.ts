@@ -1,11 +1,8 @@
-import { elementCount } from "../base/dtype.js";
-import type { Emitter } from "../graph/emitter.js";
-import { type Call, defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
-import { broadcastShapes, concreteShape, isConcrete } from "../graph/size.js";
+import { defineOp, type Op, requireFloats, type TensorType } from "../graph/operator.js";
+import { broadcastShapes } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { blockedForms } from "./blocked-forms.js";
-import { cast, equal, greater, requireNumbers, where } from "./compare.js";
-import { reshapeNode } from "./nodes.js";
+import { requireNumbers } from "./compare.js";
+import { cpuForms, emitPair } from "./cpu-forms.js";
 
 type Unary = [x: Tensor];
 type Binary = [a: Tensor, b: Tensor];
@@ -19,25 +16,6 @@ export function floatLike([x]: Unary): TensorType {
 function broadcastType([a, b]: Binary): TensorType {
   requireNumbers([a, b]);
   return { shape: broadcastShapes(a.shape, b.shape), dtype: a.dtype };
-}
-
-/** Elements from which a scalar is brought to a flat tensor. */
-const leastFlattened = 4096;
-
-/**
- * An element-wise node of two operands. ONNX Runtime's CPU kernels walk a tensor that ends in axes of size 1 element by element where
- * it meets a scalar (a product of [2048, 1024, 1, 1] takes 14 ms instead of 0.3), so the tensor is flattened for it.
- */
-function emitPair(onnxOp: string) {
-  return (emit: Emitter, operands: readonly string[], call: Call<Binary, object> & { output: Tensor }) => {
-    const { output, inputs } = call;
-    const slow = emit.target.kind === "cpu" && output.shape.at(-1) === 1 && isConcrete(output.shape);
-    if (!slow || elementCount(output.shape) < leastFlattened) return emit.node(onnxOp, operands);
-    const isScalar = inputs.map(({ shape }) => shape.every((size) => size === 1));
-    if (!isScalar.includes(true)) return emit.node(onnxOp, operands);
-    const flat = operands.map((operand, index) => reshapeNode(emit, operand, isScalar[index] ? [1] : [-1]));
-    return reshapeNode(emit, emit.node(onnxOp, flat), concreteShape(output.shape));
-  };
 }
 
 const pairs = [
@@ -60,7 +38,7 @@ const pairs = [
 export const add: Op<Binary> = defineOp("add", {
   type: broadcastType,
   onnx: emitPair("Add"),
-  blocked: (emit, operands, call) => blockedForms(emit)?.shift(emit, operands, call),
+  blocked: (emit, operands, call) => cpuForms(emit)?.shift(emit, operands, call),
   gradient: ({ cotangent: dy }) => [() => dy, () => dy],
   elementwise: true,
   broadcasts: true,
@@ -72,7 +50,7 @@ export const add: Op<Binary> = defineOp("add", {
 export const sub: Op<Binary> = defineOp("sub", {
   type: broadcastType,
   onnx: emitPair("Sub"),
-  blocked: (emit, operands, call) => blockedForms(emit)?.unshift(emit, operands, call),
+  blocked: (emit, operands, call) => cpuForms(emit)?.unshift(emit, operands, call),
   gradient: ({ cotangent: dy }) => [() => dy, () => neg(dy)],
   elementwise: true,
   broadcasts: true,
@@ -84,8 +62,11 @@ export const sub: Op<Binary> = defineOp("sub", {
 export const mul: Op<Binary> = defineOp("mul", {
   type: broadcastType,
   onnx: emitPair("Mul"),
-  blocked: (emit, operands, call) => blockedForms(emit)?.scale(emit, operands, call),
-  gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, b), () => mul(dy, a)],
+  blocked: (emit, operands, call) => cpuForms(emit)?.scale(emit, operands, call),
+  again: ([a, b]) => mul(b, a),
+  // A square: the 2 goes where the cotangent may still be small.
+  gradient: ({ inputs: [a, b], cotangent: dy }) =>
+    a === b ? [() => mul(mul(dy, 2), a), null] : [() => mul(dy, b), () => mul(dy, a)],
   elementwise: true,
   broadcasts: true,
   macs: 0,
@@ -98,7 +79,7 @@ export const div: Op<Binary> = defineOp("div", {
   onnx: emitPair("Div"),
   gradient: ({ inputs: [, b], output: y, cotangent: dy }) => [
     () => div(dy, b),
-    () => neg(mul(dy, div(y, b))),
+    () => neg(div(mul(dy, y), b)),
   ],
   elementwise: true,
   broadcasts: true,
@@ -112,7 +93,7 @@ const distinctPairs = pairs.slice(0, 2).map((pair) => ({ ...pair, domain: { dist
 /** The larger of two, element by element; equal operands share the gradient. ONNX Max-13. */
 export const maximum: Op<Binary> = defineOp("maximum", {
   type: broadcastType,
-  onnx: "Max",
+  onnx: emitPair("Max"),
   gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, winner(a, b)), () => mul(dy, winner(b, a))],
   elementwise: true,
   broadcasts: true,
@@ -123,7 +104,7 @@ export const maximum: Op<Binary> = defineOp("maximum", {
 /** The smaller of two, element by element; equal operands share the gradient. ONNX Min-13. */
 export const minimum: Op<Binary> = defineOp("minimum", {
   type: broadcastType,
-  onnx: "Min",
+  onnx: emitPair("Min"),
   gradient: ({ inputs: [a, b], cotangent: dy }) => [() => mul(dy, winner(b, a)), () => mul(dy, winner(a, b))],
   elementwise: true,
   broadcasts: true,
@@ -133,7 +114,7 @@ export const minimum: Op<Binary> = defineOp("minimum", {
 
 /** 1 where a > b, 1/2 where they are equal, else 0. */
 function winner(a: Tensor, b: Tensor): Tensor {
-  return where(equal(a, b), 0.5, cast(greater(a, b), { to: "float32" }));
+  return heaviside(sub(a, b), { atZero: 0.5 });
 }
 
 /** -x. ONNX Neg-13. */
@@ -190,22 +171,34 @@ export const reciprocal: Op<Unary> = defineOp("reciprocal", {
   samples: [{ inputs: [[2, 3, 4]], domain: "positive" }],
 });
 
-/** 1 where x > 0, else 0, as float32: the derivative of ReLU. Its own derivative is zero. */
-export const isPositive: Op<Unary> = defineOp("isPositive", {
+/** The step function, as float32: 1 where x > 0, 0 where x < 0. Its derivative is zero. */
+export const heaviside: Op<Unary, { atZero: 0 | 0.5 }> = defineOp("heaviside", {
   type: floatLike,
   // On the CPU one HardSigmoid that saturates at once is faster than Greater and Cast.
-  onnx: (emit, [x], { inputs }) => {
+  onnx: (emit, [x], { inputs, attributes: { atZero } }) => {
     if (emit.target.kind === "cpu") {
-      return emit.node("HardSigmoid", [x!], { alpha: { float: 1e38 }, beta: { float: 0 } });
+      return emit.node("HardSigmoid", [x!], { alpha: { float: 1e38 }, beta: { float: atZero } });
     }
-    const zero = emit.constant({ dtype: inputs[0].dtype, shape: [], data: new Float32Array(1) });
-    return emit.node("Cast", [emit.node("Greater", [x!, zero])], { to: { int: 1 } });
+    const scalar = (value: number) =>
+      emit.constant({ dtype: inputs[0].dtype, shape: [], data: Float32Array.of(value) });
+    const holds = (comparison: string) =>
+      emit.node("Cast", [emit.node(comparison, [x!, scalar(0)])], { to: { int: 1 } });
+    if (atZero === 0) return holds("Greater");
+    return emit.node("Mul", [emit.node("Add", [holds("Greater"), holds("GreaterOrEqual")]), scalar(atZero)]);
   },
   gradient: () => [null],
   elementwise: true,
   macs: 0,
-  samples: [{ inputs: [[2, 3, 4]], domain: { awayFrom: [0] } }],
+  samples: [
+    { inputs: [[2, 3, 4]], attributes: { atZero: 0 }, domain: { awayFrom: [0] } },
+    { inputs: [[2, 3, 4]], attributes: { atZero: 0.5 }, domain: { awayFrom: [0] } },
+  ],
 });
+
+/** 1 where x > 0, else 0, as float32: the derivative of ReLU. */
+export function isPositive(x: Tensor): Tensor {
+  return heaviside(x, { atZero: 0 });
+}
 
 /** x squared. */
 export function square(x: Tensor): Tensor {

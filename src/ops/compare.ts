@@ -4,6 +4,7 @@ import { constant } from "../graph/constant.js";
 import { defineOp, type Op, requireDType, type TensorType } from "../graph/operator.js";
 import { broadcastShapes } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
+import { emitPair } from "./cpu-forms.js";
 import { reshape } from "./shape.js";
 
 type Binary = [a: Tensor, b: Tensor];
@@ -57,6 +58,7 @@ export const equal: Op<Binary> = defineOp("equal", {
     requireOneDType([a, b]);
     return { shape: broadcastShapes(a.shape, b.shape), dtype: "bool" };
   },
+  onnx: emitPair("Equal"),
   elementwise: true,
   broadcasts: true,
   macs: 0,

@@ -1,7 +1,7 @@
 import { elementCount } from "../base/dtype.js";
 import type { Emitter } from "../graph/emitter.js";
-import { blockedForms } from "./blocked-forms.js";
 import { convNode } from "./conv-node.js";
+import { cpuForms } from "./cpu-forms.js";
 import { reduceNode, reshapeNode, sliceNode, strideNode, transposeNode } from "./nodes.js";
 import { kernelExtent, type Window } from "./window.js";
 
@@ -23,12 +23,13 @@ export function emitFilterGradient(
 ): string {
   const { input, window } = problem;
   const { kernel } = window;
-  const plain = window.groups === 1 && window.padding.every((count) => count === 0);
-  if (plain && kernel.every((size) => size === 1)) return pointwise(emit, [x, dy], problem);
+  const isPointwise = kernel.every((size) => size === 1) && window.padding.every((count) => count === 0);
+  // Channel by channel, products would be of single rows.
+  if (isPointwise && input[1]! > window.groups) return pointwise(emit, [x, dy], problem);
   const fit = fitInput(emit, x, problem);
   const operands = [fit.x, dy] as const;
   const fitted = { ...problem, input: [...input.slice(0, 2), ...fit.sizes] };
-  const inBlocks = blockedForms(emit)?.filterGradient(emit, operands, fitted, fit.padding);
+  const inBlocks = cpuForms(emit)?.filterGradient(emit, operands, fitted, fit.padding);
   if (inBlocks !== undefined) return inBlocks;
   const isPlane = kernel.length === 2 && window.groups === 1 && window.dilation.every((step) => step === 1);
   return (isPlane ? channelsInWidth : channelsAsBatch)(emit, operands, fitted, fit.padding);
@@ -67,18 +68,26 @@ function pointwise(
   const filters = output[1]!;
   const positions = elementCount(output.slice(2));
   const sampled = strideNode(emit, x, input.slice(2), window.stride);
-  const rows = (name: string, count: number) => reshapeNode(emit, name, [samples, count, positions]);
-  const [xs, ys] = [rows(sampled, channels), rows(dy, filters)];
-  const shape = [filters, channels, ...window.kernel];
-  if (filters * channels >= positions * (filters + channels)) {
+  const { groups } = window;
+  const shape = [filters, channels / groups, ...window.kernel];
+  if (groups === 1 && filters * channels >= positions * (filters + channels)) {
     // Samples between channels and positions: a copy of whole rows.
-    const flat = (name: string, count: number) =>
-      reshapeNode(emit, transposeNode(emit, name, [1, 0, 2]), [count, samples * positions]);
-    const product = emit.node("MatMul", [flat(ys, filters), transposeNode(emit, flat(xs, channels), [1, 0])]);
+    const flat = (name: string, count: number) => {
+      const rows = reshapeNode(emit, name, [samples, count, positions]);
+      return reshapeNode(emit, transposeNode(emit, rows, [1, 0, 2]), [count, samples * positions]);
+    };
+    const product = emit.node("MatMul", [
+      flat(dy, filters),
+      transposeNode(emit, flat(sampled, channels), [1, 0]),
+    ]);
     return reshapeNode(emit, product, shape);
   }
-  const products = emit.node("MatMul", [ys, transposeNode(emit, xs, [0, 2, 1])]);
-  return reshapeNode(emit, reduceNode(emit, "ReduceSum", products, [0]), shape);
+  const rows = (name: string, count: number) =>
+    reshapeNode(emit, name, [samples * groups, count / groups, positions]);
+  const columns = transposeNode(emit, rows(sampled, channels), [0, 2, 1]);
+  const products = emit.node("MatMul", [rows(dy, filters), columns]);
+  const bySample = groups === 1 ? products : reshapeNode(emit, products, [samples, ...shape]);
+  return reshapeNode(emit, reduceNode(emit, "ReduceSum", bySample, [0]), shape);
 }
 
 /**

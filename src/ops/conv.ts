@@ -3,9 +3,9 @@ import { ShapeError } from "../base/errors.js";
 import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { concreteShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { blockedForms } from "./blocked-forms.js";
 import { emitFilterGradient } from "./conv-filter-gradient.js";
 import { type ConvWindow, convNode, convNodeAttributes, spreadConv } from "./conv-node.js";
+import { cpuForms } from "./cpu-forms.js";
 import { reshapeNode, sliceNode, transposeNode } from "./nodes.js";
 import { sum } from "./reduce.js";
 import { kernelExtent, normalizeWindow, type WindowAttributes, windowCounts } from "./window.js";
@@ -78,10 +78,7 @@ export const conv: Op<[x: Tensor, weight: Tensor, bias?: Tensor], ConvAttributes
   onnx: (emit, operands, { inputs: [x, weight], attributes }) => {
     const sizes = { input: spatialSizes(x), weight: concreteShape(weight.shape) };
     const window = attributes as ConvWindow;
-    return (
-      blockedForms(emit)?.conv(emit, operands, sizes, window, "straight") ??
-      convNode(emit, operands, sizes, window)
-    );
+    return cpuForms(emit)?.conv(emit, operands, sizes, window) ?? convNode(emit, operands, sizes, window);
   },
   gradient: ({ inputs: [x, weight, bias], attributes, cotangent: dy }) => [
     () => convTranspose(dy, weight, { ...attributes, outputSize: spatialSizes(x) }),
@@ -173,24 +170,21 @@ export const convTranspose: Op<[x: Tensor, weight: Tensor], ConvTransposeAttribu
         input: spatialSizes(input),
         weight: [groups * perGroup, outputs / groups, ...kernel],
       };
-      if (window.stride.every((step) => step === 1) && mirrored.every((count) => count >= 0)) {
-        const reversed = { ...window, padding: mirrored };
-        return (
-          blockedForms(emit)?.conv(emit, [x!, w!], sizes, reversed, "mirrored") ??
-          convNode(emit, [x!, mirrorFilters()], sizes, reversed)
-        );
-      }
-      const inBlocks = blockedForms(emit)?.stridedTranspose(
+      const other = cpuForms(emit)?.convTranspose(
         emit,
         [x!, w!],
-        {
-          input: input.shape,
-          weight: concreteShape(weight.shape),
-          outputSize: window.outputSize,
-        },
+        { input: input.shape, weight: concreteShape(weight.shape), outputSize: window.outputSize },
         window,
       );
-      if (inBlocks !== undefined) return inBlocks;
+      if (other !== undefined) return other;
+      if (window.stride.every((step) => step === 1) && mirrored.every((count) => count >= 0)) {
+        const reversed = { ...window, padding: mirrored };
+        const inForm = cpuForms(emit)?.mirroredConv(emit, [x!, w!], sizes, reversed);
+        if (inForm !== undefined) return inForm;
+        const operands = [x!, mirrorFilters()];
+        const grouped = groups > 1 ? cpuForms(emit)?.conv(emit, operands, sizes, reversed) : undefined;
+        return grouped ?? convNode(emit, operands, sizes, reversed);
+      }
       // ONNX Runtime's WebGPU kernel refuses three axes when it runs.
       if (emit.target.kind === "webgpu" && axes === 3) {
         return spreadConv(emit, [x!, mirrorFilters()], sizes, window);

@@ -25,6 +25,7 @@ function normalCdf(x: Tensor): Tensor {
 export const gelu: Op<[x: Tensor]> = defineOp("gelu", {
   type: floatLike,
   expand: ([x]) => mul(x, normalCdf(x)),
+  again: ([x]) => mul(normalCdf(x), x),
   gradient: ({ inputs: [x], cotangent: dy }) => [
     () => {
       const density = mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));

@@ -12,8 +12,9 @@ import { constant } from "../graph/constant.js";
 import { formatShape, isConcrete } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { withScope, withTrace } from "../graph/trace.js";
-import { add, sub } from "./arithmetic.js";
+import { sub } from "./arithmetic.js";
 import { cast, greater } from "./compare.js";
+import { Cotangents } from "./cotangents.js";
 import { expandTo, sum, sumTo } from "./reduce.js";
 import { concat, reshape, slice } from "./shape.js";
 
@@ -76,21 +77,19 @@ function backward(
     wrt,
     leaves,
   );
-  const cotangents = new Map<Tensor, Tensor>();
-  const accumulate: Accumulate = (tensor, part) => {
-    const sofar = cotangents.get(tensor);
-    cotangents.set(tensor, sofar ? add(sofar, part) : part);
-  };
+  const cotangents = new Cotangents();
+  const accumulate: Accumulate = (tensor, part) => cotangents.add(tensor, part);
   for (const { output, cotangent } of roots) accumulate(output, expandTo(cotangent, output.shape));
   const targets = new Set(wrt);
   const checkpoints = new Checkpoints(order, targets);
+  const operandOf = recomputed(order);
   for (const tensor of [...order].reverse()) {
     const cotangent = cotangents.get(tensor);
     if (cotangent && !targets.has(tensor)) cotangents.delete(tensor);
     if (leaves.has(tensor)) continue;
     if (regionOf(tensor) !== undefined) checkpoints.visit(tensor, cotangent, accumulate);
     else if (cotangent) {
-      withScope(tensor.scope, () => backpropagate(tensor, cotangent, order, accumulate));
+      withScope(tensor.scope, () => backpropagate(tensor, cotangent, { order, operandOf, accumulate }));
     }
   }
   return wrt.map((tensor) => cotangents.get(tensor));
@@ -179,19 +178,33 @@ function zeroAfter(tensors: readonly Tensor[]): Tensor {
   return cast(greater(first, first), { to: "float32" });
 }
 
+/** What gradient rules read in place of an operand: the same computed again, where that is cheap and its own operands are kept. */
+function recomputed(order: ReadonlySet<Tensor>): (tensor: Tensor) => Tensor {
+  const known = new Map<Tensor, Tensor>();
+  const operandOf = (tensor: Tensor): Tensor => {
+    const { again } = tensor.op.definition;
+    if (!again || !tensor.inputs.every((input) => order.has(input))) return tensor;
+    const copy = known.get(tensor) ?? withScope(tensor.scope, () => again(tensor.inputs.map(operandOf)));
+    known.set(tensor, copy);
+    return copy;
+  };
+  return operandOf;
+}
+
 function backpropagate(
   tensor: Tensor,
   cotangent: Tensor,
-  order: ReadonlySet<Tensor>,
-  accumulate: Accumulate,
+  pass: { order: ReadonlySet<Tensor>; operandOf: (tensor: Tensor) => Tensor; accumulate: Accumulate },
 ): void {
+  const { order, operandOf, accumulate } = pass;
   const { definition, opName } = tensor.op;
   if (!tensor.inputs.some((input) => order.has(input) && input.dtype === "float32")) return;
   if (tensor.dtype !== "float32") return;
   if (!definition.gradient)
     throw new FoveaError(`${opName} has no gradient${tensor.scope && ` (in ${tensor.scope})`}`);
   const rules = definition.gradient({
-    inputs: tensor.inputs,
+    // Composites share what they expand to with the forward pass, which is kept.
+    inputs: definition.expand ? tensor.inputs : tensor.inputs.map(operandOf),
     attributes: tensor.attributes,
     output: tensor,
     cotangent: definition.elementwise ? cotangent : expandTo(cotangent, tensor.shape),

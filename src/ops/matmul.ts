@@ -4,10 +4,17 @@ import { defineOp, type Op, requireFloats } from "../graph/operator.js";
 import { broadcastShapes, concreteShape, formatShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { add } from "./arithmetic.js";
+import { cpuForms } from "./cpu-forms.js";
 import { reshape, transpose } from "./shape.js";
 
+/** Attributes of a matrix product. */
+export interface MatmulAttributes {
+  /** Part of the multiply-accumulates that count as its cost, 1 by default: where only some of the results are used. */
+  readonly share?: number;
+}
+
 /** Matrix product of the last two axes; axes before them broadcast: [..., M, K] x [..., K, N] -> [..., M, N]. ONNX MatMul-13. */
-export const matmul: Op<[a: Tensor, b: Tensor]> = defineOp("matmul", {
+export const matmul: Op<[a: Tensor, b: Tensor], MatmulAttributes> = defineOp("matmul", {
   type: ([a, b]) => {
     requireFloats([a, b]);
     if (a.rank < 2 || b.rank < 2) throw new ShapeError("operands must have rank 2 or more");
@@ -17,14 +24,19 @@ export const matmul: Op<[a: Tensor, b: Tensor]> = defineOp("matmul", {
     const outer = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
     return { shape: [...outer, a.shape.at(-2)!, b.shape.at(-1)!], dtype: "float32" };
   },
-  onnx: "MatMul",
-  gradient: ({ inputs: [a, b], cotangent: dy }) => [
-    () => matmul(dy, swapLast(b)),
+  onnx: (emit, names, { inputs }) =>
+    cpuForms(emit)?.product(emit, { names, inputs }) ?? emit.node("MatMul", names),
+  gradient: ({ inputs: [a, b], attributes, cotangent: dy }) => [
+    () => matmul(dy, swapLast(b), attributes),
     // A matrix shared by all rows: one product over all rows at once instead of a sum of products.
-    () => (b.rank === 2 && a.rank > 2 ? matmul(transpose(rows(a)), rows(dy)) : matmul(swapLast(a), dy)),
+    () =>
+      b.rank === 2 && a.rank > 2
+        ? matmul(transpose(rows(a)), rows(dy), attributes)
+        : matmul(swapLast(a), dy, attributes),
   ],
   broadcasts: true,
-  macs: ({ inputs: [a], output }) => elementCount(concreteShape(output.shape)) * a.size(-1),
+  macs: ({ inputs: [a], attributes: { share = 1 }, output }) =>
+    Math.round(elementCount(concreteShape(output.shape)) * a.size(-1) * share),
   samples: [
     {
       inputs: [

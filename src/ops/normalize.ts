@@ -5,7 +5,7 @@ import { defineOp, type Op, requireFloats, type TensorType } from "../graph/oper
 import { formatShape, normalizeAxis } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { add, div, exp, floatLike, log, mul, reciprocal, sqrt, square, sub } from "./arithmetic.js";
-import { blockedForms } from "./blocked-forms.js";
+import { cpuForms } from "./cpu-forms.js";
 import { max, mean, sum } from "./reduce.js";
 import { reshape } from "./shape.js";
 
@@ -97,7 +97,7 @@ export const channelAffine: Op<ChannelAffine> = defineOp("channelAffine", {
       emit.constant({ dtype: "float32", shape: [channels], data: new Float32Array(channels).fill(value) });
     return emitNormalization(emit, [...operands, vector(0), vector(1)], x.rank, 0);
   },
-  blocked: (emit, operands, call) => blockedForms(emit)?.affine(emit, operands, call),
+  blocked: (emit, operands, call) => cpuForms(emit)?.affine(emit, operands, call),
   gradient: ({ inputs: [x, scale], cotangent: dy }) => [
     () => mul(dy, perChannel(scale, x.rank)),
     () => sum(mul(dy, x), { axes: statisticAxes(x), keepDims: false }),

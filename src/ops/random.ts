@@ -1,10 +1,11 @@
 import { OptionError } from "../base/errors.js";
+import { type Distribution, noiseDType } from "../base/noise.js";
 import { input } from "../graph/leaf.js";
 import { concreteShape, normalizeAxes } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
-import { type Distribution, requireTrace } from "../graph/trace.js";
+import { requireTrace } from "../graph/trace.js";
 import { mul } from "./arithmetic.js";
-import { cast, greaterOrEqual } from "./compare.js";
+import { cast } from "./compare.js";
 
 /** Random values that are drawn anew before each step, by a keyed hash of seed, stream and step. Needs a concrete shape. */
 export function noise(
@@ -12,7 +13,9 @@ export function noise(
   options: { distribution: Distribution; stream: string },
 ): Tensor {
   const trace = requireTrace("noise");
-  return trace.addNoise(options.stream, options.distribution, (name) => input(name, shape, "float32"));
+  return trace.addNoise(options.stream, options.distribution, (name) =>
+    input(name, shape, noiseDType(options.distribution)),
+  );
 }
 
 /** Refuses a share of dropped elements outside of [0, 1). */
@@ -33,8 +36,6 @@ export function dropout(
   checkDropoutRate(rate);
   const sharedAxes = normalizeAxes(options.sharedAxes ?? [], x.rank);
   const shape = concreteShape(x.shape).map((size, axis) => (sharedAxes.includes(axis) ? 1 : size));
-  const kept = cast(greaterOrEqual(noise(shape, { distribution: "uniform", stream }), rate), {
-    to: "float32",
-  });
-  return mul(x, mul(kept, 1 / (1 - rate)));
+  const kept = noise(shape, { distribution: { bernoulli: 1 - rate }, stream });
+  return mul(x, mul(cast(kept, { to: "float32" }), 1 / (1 - rate)));
 }

@@ -12,6 +12,7 @@ import {
   sizeOf,
 } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
+import { cpuForms } from "./cpu-forms.js";
 import { int64Vector, reshapeNode, sliceNode, transposeNode } from "./nodes.js";
 
 type Unary = [x: Tensor];
@@ -76,8 +77,10 @@ export const transpose: Op<Unary, { perm?: readonly number[] }> = defineOp("tran
     return { perm: axes };
   },
   type: ([x], { perm }) => ({ shape: perm!.map((axis) => x.shape[axis]!), dtype: x.dtype }),
-  onnx: (emit, [x], { attributes: { perm } }) =>
-    perm!.every((axis, index) => axis === index) ? x! : transposeNode(emit, x!, perm!),
+  onnx: (emit, [x], { inputs, attributes: { perm } }) =>
+    perm!.every((axis, index) => axis === index)
+      ? x!
+      : (cpuForms(emit)?.transpose(emit, { names: [x!], inputs }, perm!) ?? transposeNode(emit, x!, perm!)),
   gradient: ({ attributes: { perm }, cotangent: dy }) => [
     () => transpose(dy, { perm: perm!.map((_, axis) => perm!.indexOf(axis)) }),
   ],

@@ -1,7 +1,8 @@
 import { type HostArray, type HostTensor, hostArray } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
 import type { DeviceChoice, DeviceName } from "./devices.js";
-import { buffersOf, type RequestClient, type Requests, type Tensors } from "./protocol.js";
+import { buffersOf, type RequestClient, type Requests, type RunAnswer, type Tensors } from "./protocol.js";
+import { SpareArrays } from "./spare-arrays.js";
 import { checkFits, checkHostTensor, lookUp } from "./tensor-check.js";
 import type {
   Placement,
@@ -22,11 +23,17 @@ export class RemoteRuntime implements Runtime {
     this.#connect = connect;
   }
 
-  async createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+  async createSession(
+    model: Uint8Array,
+    options: SessionOptions = {},
+    { transfer = false }: { readonly transfer?: boolean } = {},
+  ): Promise<Session> {
     const client = this.#connect();
     // A message would carry the whole buffer behind a view; a copy that is moved carries what is needed.
-    const copy = new Uint8Array(model);
-    const created = await client.call("createSession", { model: copy, options }, [copy.buffer]);
+    const moved = transfer && ownsBuffer(model) ? model : new Uint8Array(model);
+    const created = await client.call("createSession", { model: moved, options }, [
+      moved.buffer as ArrayBuffer,
+    ]);
     return new RemoteSession(client, options.name ?? "session", created);
   }
 
@@ -58,6 +65,7 @@ class RemoteSession implements Session {
   readonly #id: number;
   readonly #name: string;
   readonly #inputsByName: ReadonlyMap<string, TensorInfo>;
+  readonly #spares = new SpareArrays();
   #closed: Promise<void> | undefined;
 
   constructor(client: RequestClient, name: string, created: Requests["createSession"]["result"]) {
@@ -77,8 +85,10 @@ class RemoteSession implements Session {
     options: { readonly transfer?: boolean } = {},
   ): Promise<Record<string, HostTensor>> {
     this.#checkOpen();
-    const prepared = this.#prepareFeeds(feeds, options.transfer ?? false);
-    return this.#client.call("run", { session: this.#id, feeds: prepared, fetches }, buffersOf(prepared));
+    const { transfer = false } = options;
+    const prepared = this.#prepareFeeds(feeds, transfer);
+    const argument = { session: this.#id, feeds: prepared, fetches, copied: !transfer };
+    return this.#resultsOf(this.#client.call("run", argument, buffersOf(prepared)));
   }
 
   async step(state: StateStore, call: StepCall): Promise<Record<string, HostTensor>> {
@@ -88,9 +98,15 @@ class RemoteSession implements Session {
         `${this.#name}: the state belongs to another runtime or to a worker that has ended`,
       );
     }
-    const feeds = this.#prepareFeeds(call.feeds, call.transfer ?? false);
-    const argument = { session: this.#id, state: state.openId(), call: { ...call, feeds } };
-    return this.#client.call("step", argument, buffersOf(feeds));
+    const { transfer = false } = call;
+    const feeds = this.#prepareFeeds(call.feeds, transfer);
+    const argument = {
+      session: this.#id,
+      state: state.openId(),
+      call: { ...call, feeds },
+      copied: !transfer,
+    };
+    return this.#resultsOf(this.#client.call("step", argument, buffersOf(feeds)));
   }
 
   async placement(): Promise<Placement> {
@@ -105,6 +121,7 @@ class RemoteSession implements Session {
 
   async close(): Promise<void> {
     this.#closed ??= close(this.#client, () => this.#client.call("closeSession", { session: this.#id }));
+    this.#spares.clear();
     await this.#closed;
   }
 
@@ -119,7 +136,13 @@ class RemoteSession implements Session {
       checkFits(`${this.#name}: input '${name}'`, tensor, info);
       checkHostTensor(`${this.#name}: input '${name}'`, tensor);
     }
-    return prepare(feeds, transfer);
+    return prepare(feeds, transfer, this.#spares);
+  }
+
+  async #resultsOf(answer: Promise<RunAnswer>): Promise<Record<string, HostTensor>> {
+    const { results, feeds } = await answer;
+    if (this.#closed === undefined) this.#spares.give(feeds);
+    return results;
   }
 }
 
@@ -186,19 +209,27 @@ async function close(client: RequestClient, ask: () => Promise<null>): Promise<v
  * Tensors whose buffers can be moved: copies, or with `transfer` the arrays themselves where they own their buffer
  * (a view's buffer holds other values too, and a shared buffer cannot be moved).
  */
-function prepare(tensors: Tensors, transfer: boolean): Tensors {
+function prepare(tensors: Tensors, transfer: boolean, spares?: SpareArrays): Tensors {
   const prepared: Record<string, HostTensor> = {};
   for (const [name, tensor] of Object.entries(tensors)) {
     const { dtype, shape, data } = tensor;
-    const whole = data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength;
-    prepared[name] = { dtype, shape: [...shape], data: transfer && whole ? data : copyOf(tensor) };
+    const isMoved = transfer && ownsBuffer(data);
+    prepared[name] = {
+      dtype,
+      shape: [...shape],
+      data: isMoved ? data : copyOf(tensor, spares?.take(name, tensor)),
+    };
   }
   return prepared;
 }
 
+/** True for an array whose buffer holds nothing else and can be moved. */
+function ownsBuffer({ buffer, byteLength }: ArrayBufferView): boolean {
+  return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength;
+}
+
 /** A copy in a buffer of its own (`slice` of a Node.js Buffer would share one). */
-function copyOf({ dtype, data }: HostTensor): HostArray {
-  const copy = hostArray(dtype, data.length);
+function copyOf({ dtype, data }: HostTensor, copy = hostArray(dtype, data.length)): HostArray {
   copy.set(data as never);
   return copy;
 }

@@ -4,7 +4,7 @@ import { DeviceError, FoveaError } from "../base/errors.js";
 import { ModelBuilder } from "../onnx/builder.js";
 import { sessionTarget } from "./devices.js";
 import { dtypeOfOrt, toHostTensor, toOrtTensor } from "./ort-tensor.js";
-import type { LoadedOrt, OrtModule } from "./platform.js";
+import type { LoadedOrt, OrtModule, TargetWriter } from "./platform.js";
 import { deviceProvider } from "./session-options.js";
 
 /** A tensor in the memory of a device. It can be read only by sessions of the engine that it comes from. */
@@ -40,12 +40,15 @@ export class Engine {
   readonly threads: number | undefined;
   /** Whether a run writes results into tensors that it is given for them. */
   readonly writesTargets: boolean;
+  /** Runs without copies of what was written into given tensors, where they need more than a run. */
+  readonly targetWriter: TargetWriter | undefined;
   readonly #copying = new Map<string, InferenceSession>();
 
-  constructor({ ort, threads, writesTargets }: LoadedOrt) {
+  constructor({ ort, threads, writesTargets, targetWriter }: LoadedOrt) {
     this.ort = ort;
     this.threads = threads;
     this.writesTargets = writesTargets;
+    this.targetWriter = targetWriter;
   }
 
   /** A tensor over the same array. */

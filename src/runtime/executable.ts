@@ -146,7 +146,7 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
     graph,
   );
   const { usedInputs, nodeCount } = model;
-  const session = await runtime.createSession(model.bytes, sessionOptions);
+  const session = await runtime.createSession(model.bytes, sessionOptions, { transfer: true });
   let hostStages: HostStageSessions | undefined;
   try {
     hostStages = await HostStageSessions.create(model.stages, runtime, sessionOptions);

@@ -2,11 +2,11 @@ import type { InferenceSession, Tensor } from "onnxruntime-common";
 import { checkInteger } from "../base/check.js";
 import { elementCount, type HostTensor, hostArray } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
-import { fillNormal, fillUniform } from "../base/random.js";
+import { fillNoise, noiseDType, noiseTensor } from "../base/noise.js";
 import { type DeviceChoice, hasDeviceMemory } from "./devices.js";
 import { DeviceTensor, type Engine, guarded, type Value } from "./engine.js";
 import { dtypeOfOrt } from "./ort-tensor.js";
-import type { PlacementRecorder } from "./platform.js";
+import type { PlacementRecorder, TargetWriter } from "./platform.js";
 import type { Tensors } from "./protocol.js";
 import type { StateTensors } from "./state.js";
 import { checkFits, lookUp } from "./tensor-check.js";
@@ -24,6 +24,7 @@ export class HostedSession {
   readonly session: InferenceSession;
   /** Outputs have places of their own; ONNX Runtime then gives all of them or none. */
   readonly #bindsOutputs: boolean;
+  readonly #targetWriter: TargetWriter | undefined;
   readonly #recorder: PlacementRecorder | undefined;
   #placement: Placement | undefined;
   #hasRun = false;
@@ -39,6 +40,7 @@ export class HostedSession {
     profile: string | undefined;
     recorder: PlacementRecorder | undefined;
     bindsOutputs: boolean;
+    targetWriter: TargetWriter | undefined;
   }) {
     this.name = parts.name;
     this.engine = parts.engine;
@@ -47,10 +49,12 @@ export class HostedSession {
     this.profile = parts.profile;
     this.#recorder = parts.recorder;
     this.#bindsOutputs = parts.bindsOutputs;
+    this.#targetWriter = parts.targetWriter;
     const byName = (metadata: readonly InferenceSession.ValueMetadata[]) =>
       new Map(metadata.map((value) => [value.name, tensorInfo(parts.name, value)]));
     this.inputs = byName(parts.session.inputMetadata);
-    this.outputs = byName(parts.session.outputMetadata);
+    const extra = parts.targetWriter?.extraOutput;
+    this.outputs = byName(parts.session.outputMetadata.filter(({ name }) => name !== extra));
   }
 
   /** Runs the model once and returns outputs on the host. */
@@ -82,12 +86,13 @@ export class HostedSession {
         values.set(name, spare);
         targets[output] = this.engine.tensor(spare);
       }
+      for (const name of fetches) targets[name] ??= this.#ownTarget(name);
     }
     const results = await this.#execute(feeds, targets);
     if (!inPlace) {
       for (const [name, output] of next) values.set(name, this.engine.value(results[output]!));
     }
-    const collected = await this.#collect(results, fetches, new Set(inPlace ? [] : Object.values(call.next)));
+    const collected = await this.#collect(results, fetches, new Set(Object.values(call.next)));
     state.commit(values);
     return collected;
   }
@@ -112,6 +117,12 @@ export class HostedSession {
     feeds: Readonly<Record<string, Tensor>>,
     targets: Readonly<Record<string, Tensor | null>>,
   ): Promise<Readonly<Record<string, Tensor>>> {
+    if (this.#targetWriter !== undefined && haveTargets(targets)) {
+      const writer = this.#targetWriter;
+      await guarded(this.name, () => writer.run(this.session, feeds, targets, this.#recorder?.runOptions));
+      this.#hasRun = true;
+      return targets;
+    }
     const all = this.#bindsOutputs ? targetsOf([...this.outputs.keys()]) : targets;
     const results = (await guarded(this.name, () =>
       this.session.run(feeds, all, this.#recorder?.runOptions),
@@ -119,6 +130,13 @@ export class HostedSession {
     this.#hasRun = true;
     for (const [name, tensor] of Object.entries(results)) if (!(name in targets)) tensor.dispose();
     return results;
+  }
+
+  /** A place for an output that no state has one for; null where its size is known only afterwards. */
+  #ownTarget(name: string): Tensor | null {
+    const { dtype, shape } = this.outputs.get(name)!;
+    if (this.#targetWriter === undefined || !shape.every((size) => typeof size === "number")) return null;
+    return this.engine.tensor({ dtype, shape, data: hostArray(dtype, elementCount(shape)) });
   }
 
   #feedTensors(feeds: Tensors): Record<string, Tensor> {
@@ -139,14 +157,14 @@ export class HostedSession {
     for (const { name, shape, distribution, stream } of call.noise) {
       const what = `${this.name}: noise '${name}'`;
       if (feeds[name] !== undefined) throw new DeviceError(`${what} is fed as well, or listed twice`);
-      checkFits(what, { dtype: "float32", shape }, lookUp(this.inputs, name, `${this.name}: input`));
+      const dtype = noiseDType(distribution);
+      checkFits(what, { dtype, shape }, lookUp(this.inputs, name, `${this.name}: input`));
       let tensor = this.#noise.get(name);
-      if (tensor === undefined || tensor.shape.join() !== shape.join()) {
-        tensor = { dtype: "float32", shape, data: hostArray("float32", elementCount(shape)) };
+      if (tensor?.dtype !== dtype || tensor.shape.join() !== shape.join()) {
+        tensor = noiseTensor(distribution, shape);
         this.#noise.set(name, tensor);
       }
-      const fill = distribution === "uniform" ? fillUniform : fillNormal;
-      fill(tensor.data as Float32Array, { seed: seed as number, stream, step: step as number });
+      fillNoise(tensor, distribution, { seed: seed as number, stream, step: step as number });
       feeds[name] = this.engine.tensor(tensor);
     }
   }
@@ -234,6 +252,12 @@ export class HostedSession {
 
 function targetsOf(names: readonly string[]): Record<string, Tensor | null> {
   return Object.fromEntries(names.map((name) => [name, null]));
+}
+
+function haveTargets(
+  targets: Readonly<Record<string, Tensor | null>>,
+): targets is Readonly<Record<string, Tensor>> {
+  return Object.values(targets).every((target) => target !== null);
 }
 
 function tensorInfo(session: string, metadata: InferenceSession.ValueMetadata): TensorInfo {

@@ -4,12 +4,14 @@ import { basename, dirname, join, resolve } from "node:path";
 import { DeviceError } from "../base/errors.js";
 import type { DeviceName } from "./devices.js";
 import { describeNodeRuntime, loadNodeRuntime, type NodeOrtModule } from "./node-ort.js";
-import type { PlacementRecorder, Platform } from "./platform.js";
+import { findTargetWriter } from "./node-target-writer.js";
+import type { PlacementRecorder, Platform, TargetWriter } from "./platform.js";
 import { placementOfProfile } from "./profile-placement.js";
 
 /** Node.js: the native ONNX Runtime of the package onnxruntime-node serves every device. */
 export function nodePlatform(importModule: () => Promise<NodeOrtModule>): Platform {
   let loaded: NodeOrtModule | undefined;
+  let writer: Promise<TargetWriter | undefined> | undefined;
   const load = async () => {
     loaded ??= await loadNodeRuntime(importModule);
     return loaded;
@@ -27,7 +29,11 @@ export function nodePlatform(importModule: () => Promise<NodeOrtModule>): Platfo
         : request === "auto"
           ? "webgpu is not chosen by itself in Node.js, where a software adapter looks like a GPU"
           : undefined,
-    load: async () => ({ ort: await load(), writesTargets: true }),
+    load: async () => {
+      const ort = await load();
+      writer ??= findTargetWriter(ort);
+      return { ort, writesTargets: true, targetWriter: await writer };
+    },
     inspect: async (device) => {
       const backends = (await load()).listSupportedBackends();
       return device === "cpu" || backends.some(({ name }) => name === device)

@@ -1,4 +1,4 @@
-import type { Env, InferenceSession, TensorConstructor } from "onnxruntime-common";
+import type { Env, InferenceSession, Tensor, TensorConstructor } from "onnxruntime-common";
 import type { DeviceName, DeviceRequest } from "./devices.js";
 import type { Placement, RuntimeInfo } from "./types.js";
 
@@ -18,6 +18,23 @@ export interface LoadedOrt {
   readonly threads?: number;
   /** Whether a run writes results into tensors on the host that it is given for them. */
   readonly writesTargets: boolean;
+  /** Where a run copies results although it has written them into such tensors: how it does not. */
+  readonly targetWriter?: TargetWriter | undefined;
+}
+
+/** Runs of which nothing comes back but what they write into the tensors that they are given. */
+export interface TargetWriter {
+  /** An output that models for such runs have beside their own. */
+  readonly extraOutput: string;
+  /** The model that has to be loaded for such runs. */
+  prepare(model: Uint8Array): Uint8Array;
+  /** @param targets of all outputs that are wanted */
+  run(
+    session: InferenceSession,
+    feeds: Readonly<Record<string, Tensor>>,
+    targets: Readonly<Record<string, Tensor>>,
+    options?: InferenceSession.RunOptions,
+  ): Promise<void>;
 }
 
 /** What a platform knows of a device without creating a session. */

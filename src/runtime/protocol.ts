@@ -6,6 +6,12 @@ import type { Placement, RuntimeInfo, SessionOptions, StepCall, TensorInfo } fro
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, HostTensor>>;
 
+/** What a run gives: its results, and of the tensors that it was fed those whose arrays go back to be filled again. */
+export interface RunAnswer {
+  readonly results: Record<string, HostTensor>;
+  readonly feeds: Tensors;
+}
+
 /** Requests to the worker that holds the sessions: argument and result of each. */
 export interface Requests {
   info: { argument: { readonly devices: boolean }; result: RuntimeInfo };
@@ -26,12 +32,19 @@ export interface Requests {
       readonly session: number;
       readonly feeds: Tensors;
       readonly fetches: readonly string[] | undefined;
+      /** The feeds are copies, whose arrays may go back. */
+      readonly copied: boolean;
     };
-    result: Record<string, HostTensor>;
+    result: RunAnswer;
   };
   step: {
-    argument: { readonly session: number; readonly state: number; readonly call: StepCall };
-    result: Record<string, HostTensor>;
+    argument: {
+      readonly session: number;
+      readonly state: number;
+      readonly call: StepCall;
+      readonly copied: boolean;
+    };
+    result: RunAnswer;
   };
   placement: { argument: { readonly session: number }; result: Placement };
   endProfiling: { argument: { readonly session: number }; result: string };
@@ -82,12 +95,20 @@ function revive({ name, message }: { readonly name: string; readonly message: st
 }
 
 /** Buffers of tensors, each once, to be moved with a message. */
-export function buffersOf(tensors: Tensors): ArrayBuffer[] {
+export function buffersOf(...groups: readonly Tensors[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
-  for (const { data } of Object.values(tensors)) {
+  for (const { data } of groups.flatMap((tensors) => Object.values(tensors))) {
     if (data.buffer instanceof ArrayBuffer) buffers.add(data.buffer);
   }
   return [...buffers];
+}
+
+/** Buffers that are moved with an answer. */
+function movedWith(name: RequestName, result: unknown): ArrayBuffer[] {
+  if (name === "readState") return buffersOf(result as Tensors);
+  if (name !== "run" && name !== "step") return [];
+  const { results, feeds } = result as RunAnswer;
+  return buffersOf(results, feeds);
 }
 
 /** The asking side. `onBusy` is called when a first request is under way, `onIdle` when none is left. */
@@ -157,10 +178,7 @@ export function serveRequests(port: Port, handlers: Handlers, gate?: Gate): void
   const answer = async ({ id, name, argument }: RequestMessage): Promise<void> => {
     try {
       const result = await (handlers[name] as (argument: unknown) => Promise<unknown>)(argument);
-      port.post(
-        { id, result },
-        name === "run" || name === "step" || name === "readState" ? buffersOf(result as Tensors) : [],
-      );
+      port.post({ id, result }, movedWith(name, result));
     } catch (error) {
       const { name: errorName, message } = error instanceof Error ? error : new Error(String(error));
       port.post({ id, error: { name: errorName, message } }, []);

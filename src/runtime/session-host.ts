@@ -6,8 +6,9 @@ import { type DeviceChoice, type DeviceStatus, hasDeviceMemory } from "./devices
 import { guarded } from "./engine.js";
 import { HostedSession } from "./hosted-session.js";
 import type { Platform } from "./platform.js";
-import type { Handlers, Requests } from "./protocol.js";
+import type { Handlers, Requests, RunAnswer } from "./protocol.js";
 import { checkSessionOptions, ortSessionOptions } from "./session-options.js";
+import { worthGivingBack } from "./spare-arrays.js";
 import { StateTensors } from "./state.js";
 import { lookUp } from "./tensor-check.js";
 import type { Placement, RuntimeInfo } from "./types.js";
@@ -73,10 +74,13 @@ export class SessionHost implements Handlers {
     const profile = options.profile === undefined ? undefined : `${options.profile}_${id}`;
     const recorder = placement ? this.#platform.recordPlacement(device, id) : undefined;
     const bindsOutputs = hasDeviceMemory(device) && deviceOutputs.length > 0;
+    // A session with results that become a state writes them into the state's memory.
+    const targetWriter =
+      deviceOutputs.length > 0 && !hasDeviceMemory(device) ? engine.targetWriter : undefined;
     const places = Object.fromEntries(deviceOutputs.map((output) => [output, "gpu-buffer"] as const));
     const create = async () => {
       if (hasDeviceMemory(device)) await engine.keepDevice();
-      return engine.ort.InferenceSession.create(model, {
+      return engine.ort.InferenceSession.create(targetWriter?.prepare(model) ?? model, {
         ...ortSessionOptions(device, threads, options),
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(bindsOutputs ? { preferredOutputLocation: places } : {}),
@@ -101,6 +105,7 @@ export class SessionHost implements Handlers {
         profile,
         recorder,
         bindsOutputs,
+        targetWriter,
       });
       const { inputs, outputs } = hosted;
       for (const output of deviceOutputs) lookUp(outputs, output, `${name}: output`);
@@ -116,15 +121,21 @@ export class SessionHost implements Handlers {
     session,
     feeds,
     fetches,
-  }: Requests["run"]["argument"]): Promise<Record<string, HostTensor>> =>
-    this.#session(session).run(feeds, fetches);
+    copied,
+  }: Requests["run"]["argument"]): Promise<RunAnswer> => {
+    const results = await this.#session(session).run(feeds, fetches);
+    return { results, feeds: copied ? worthGivingBack(feeds) : {} };
+  };
 
   readonly step = async ({
     session,
     state,
     call,
-  }: Requests["step"]["argument"]): Promise<Record<string, HostTensor>> =>
-    this.#session(session).step(this.#state(state), call);
+    copied,
+  }: Requests["step"]["argument"]): Promise<RunAnswer> => {
+    const results = await this.#session(session).step(this.#state(state), call);
+    return { results, feeds: copied ? worthGivingBack(call.feeds) : {} };
+  };
 
   readonly placement = async ({ session }: Requests["placement"]["argument"]): Promise<Placement> =>
     this.#session(session).placement();

@@ -1,4 +1,5 @@
 import type { DType, HostTensor } from "../base/dtype.js";
+import type { Distribution } from "../base/noise.js";
 import type { DeviceChoice, DeviceName, DeviceStatus } from "./devices.js";
 
 /** What the runtime found on this machine. */
@@ -49,8 +50,7 @@ export interface Noise {
   /** Name of the input. */
   readonly name: string;
   readonly shape: readonly number[];
-  /** Uniform over [0, 1), or normal with mean 0 and deviation 1. */
-  readonly distribution: "uniform" | "normal";
+  readonly distribution: Distribution;
   readonly stream: string;
 }
 
@@ -134,8 +134,16 @@ export interface StateStore {
 
 /** An ONNX Runtime behind a worker. */
 export interface Runtime {
-  /** Loads an ONNX model; the bytes are copied. @throws DeviceError, OptionError */
-  createSession(model: Uint8Array, options?: SessionOptions): Promise<Session>;
+  /**
+   * Loads an ONNX model.
+   * @param handling.transfer hands the bytes over instead of copying them; they are empty afterwards
+   * @throws DeviceError, OptionError
+   */
+  createSession(
+    model: Uint8Array,
+    options?: SessionOptions,
+    handling?: { readonly transfer?: boolean },
+  ): Promise<Session>;
   /** Keeps copies of tensors beside the sessions. @throws ShapeError for arrays that do not fit their shape */
   createState(values: Readonly<Record<string, HostTensor>>): Promise<StateStore>;
   /** The device that a request means here, so that a model can be emitted for it. @throws DeviceError */

@@ -1,7 +1,7 @@
 import type { DType, HostTensor } from "../base/dtype.js";
 import { OptionError } from "../base/errors.js";
+import type { Distribution } from "../base/noise.js";
 import { initialize } from "../graph/model.js";
-import type { Distribution } from "../graph/trace.js";
 import { decodeModel, type OnnxValueInfo } from "../onnx/decoder.js";
 import { checkExportOpset, defaultExportOpset } from "../onnx/export.js";
 import {
@@ -22,7 +22,7 @@ export interface StepInput {
    * optimizer needs besides. `noise`: fresh random numbers.
    */
   readonly role: "batch" | "state" | "scalar" | "noise";
-  /** How noise is distributed: uniform in [0, 1), or standard normal. */
+  /** How noise is distributed. */
   readonly distribution?: Distribution;
   /** Name of the noise's random stream. */
   readonly stream?: string;

@@ -200,7 +200,7 @@ const cases: Record<string, Case> = {
   },
 };
 
-const formOperators = { fused: "MultiHeadAttention", blocked: "Concat", reordered: "MatMul" } as const;
+const formOperators = { fused: "MultiHeadAttention", blocked: "Concat", reordered: "FusedMatMul" } as const;
 
 describe.each(Object.entries(cases))("%s", (_name, { model, inputs, map, form }) => {
   const types = typed(inputs, true);

@@ -106,13 +106,51 @@ const cases: readonly Case[] = [
   ["single elements with stride and padding", [2, 16, 9, 8], [32, 16, 1, 1], { stride: [2, 3], padding: 1 }],
   ["dilation", [16, 16, 9, 9], [16, 16, 3, 3], { padding: 2, dilation: 2 }],
   ["groups", [16, 32, 6, 6], [32, 16, 3, 3], { padding: 1, groups: 2 }],
+  ["few positions", [5, 18, 2, 2], [20, 18, 3, 3], { padding: 1 }],
+  [
+    "few positions, stride, uneven padding",
+    [4, 16, 5, 4],
+    [17, 16, 3, 2],
+    { padding: [1, 0, 2, 1], stride: 2 },
+  ],
+  ["few positions, positions that no window reaches", [3, 16, 6, 7], [16, 16, 2, 2], { stride: 3 }],
+  ["few positions, dilation", [3, 16, 5, 5], [16, 16, 3, 3], { padding: 1, dilation: 2 }],
+  ["few positions, single elements with stride", [3, 16, 5, 4], [32, 16, 1, 1], { stride: 2 }],
+  ["few positions of three axes", [3, 16, 3, 2, 2], [16, 16, 2, 3, 1], { padding: [0, 1, 0, 1, 1, 0] }],
+  ["few positions of one axis", [3, 16, 9], [16, 16, 3], { padding: 1 }],
+  ["two planes", [3, 2, 9, 8], [1, 2, 7, 7], { padding: 3 }],
+  [
+    "one plane, uneven kernel, padding and stride",
+    [2, 1, 12, 11],
+    [2, 1, 5, 6],
+    { padding: [2, 0, 3, 1], stride: [1, 2] },
+  ],
+  [
+    "one plane, dilation, rows that no window reaches",
+    [2, 1, 16, 15],
+    [1, 1, 5, 5],
+    { padding: [0, 4], dilation: 2, stride: [3, 1] },
+  ],
+  ["single elements, few filters", [3, 64, 5, 6], [2, 64, 1, 1], {}],
+  ["single elements of one axis, one filter", [3, 65, 17], [1, 65, 1], {}],
+  ["few positions, groups", [3, 32, 3, 3], [32, 16, 3, 3], { padding: 1, groups: 2 }],
+  ["groups of several blocks", [8, 64, 6, 5], [96, 32, 3, 3], { padding: 1, groups: 2 }],
+  ["groups of no whole blocks", [4, 72, 6, 5], [80, 36, 3, 3], { padding: [1, 0, 0, 1], groups: 2 }],
+  [
+    "groups of several blocks, with stride",
+    [4, 64, 7, 8],
+    [64, 32, 3, 3],
+    { padding: 1, groups: 2, stride: 2 },
+  ],
+  ["single elements in groups", [2, 12, 5, 4], [6, 4, 1, 1], { groups: 3 }],
+  ["single elements in groups, with stride", [2, 12, 7, 8], [6, 4, 1, 1], { groups: 3, stride: 2 }],
 ];
 
 describe.each(cases)("a convolution in blocks: %s", (_what, xs, ws, attributes) => {
   it("and its gradients have the values of the plain form", async () => {
     const values = [normal("x", xs), normal("w", ws), normal("b", [ws[0]!])];
     const body = everything(attributes);
-    const plain = await evaluate(values, body);
+    const plain = await evaluate(values, body, { kind: "portable", opset: 20 });
     const found = await evaluate(values, body, blocked);
     for (const [name, value] of Object.entries(plain)) {
       expect(relativeError(found[name]!, value), name).toBeLessThan(1e-5);
@@ -136,13 +174,33 @@ describe("the form of a convolution", () => {
     }
   });
 
-  it("is plain for single elements, few positions and three axes", () => {
+  it("is a product with both gradients where there are few positions", () => {
+    const found = operatorsOf(values([4, 16, 3, 3], [16, 16, 3, 3]), everything({ padding: 1 }), blocked16);
+    expect(found.filter((name) => name.includes("Conv"))).toEqual([]);
+    expect(found).toContain("MatMul");
+  });
+
+  it("is a product of band matrices where there are few channels, on the CPU", () => {
+    const operands = values([2, 2, 8, 8], [1, 2, 7, 7]);
+    const found = operatorsOf(operands, everything({ padding: 3 }), cpu);
+    expect(found.filter((name) => name.includes("Conv"))).toEqual([]);
+    const portable = operatorsOf(operands, everything({ padding: 3 }), { kind: "portable", opset: 20 });
+    expect(portable).toContain("Conv");
+  });
+
+  it("is blocked in groups of whole blocks", () => {
+    const operands = values([16, 64, 8, 8], [64, 32, 3, 3]);
+    const found = operatorsOf(operands, everything({ padding: 1, groups: 2 }), blocked16);
+    expect(found.filter((name) => name.endsWith("Conv") && !name.includes("nchwc"))).toEqual([]);
+  });
+
+  it("is plain for single elements, few channels and three axes", () => {
     const plain = (xs: readonly number[], ws: readonly number[]) => {
       const body = (x: Tensor, w: Tensor, b: Tensor) => ({ y: conv(x, w, b) });
       expect(operatorsOf(values(xs, ws), body, blocked16)).toEqual(["Conv"]);
     };
     plain([2, 16, 8, 8], [16, 16, 1, 1]);
-    plain([2, 16, 5, 5], [16, 16, 3, 3]);
+    plain([2, 8, 5, 5], [16, 8, 3, 3]);
     plain([2, 16, 6, 6, 6], [16, 16, 3, 3, 3]);
     plain([2, 1, 8, 8], [16, 1, 3, 3]);
     plain([2, 18, 8, 8], [18, 18, 3, 3]);
@@ -287,5 +345,46 @@ describe("a scalar and a tensor that ends in axes of size 1", () => {
       producerVersion: "0",
     });
     expect(decodeModel(bytes).nodes.map(({ opType }) => opType)).toEqual(["Mul"]);
+  });
+});
+
+describe("a row that is repeated along the axis before it", () => {
+  const values = (width: number) => [normal("x", [4, 8, 12, width]), normal("y", [4, 8, 1, width])];
+  const body = (a: Tensor, b: Tensor) => ({ product: mul(a, b), difference: sub(b, a) });
+
+  it("is repeated first on the CPU, with the values of the portable form", async () => {
+    const portable = await evaluate(values(14), body, { kind: "portable", opset: 20 });
+    expect(await evaluate(values(14), body)).toEqual(portable);
+    expect(operatorsOf(values(14), body, cpu)).toContain("Expand");
+  });
+
+  it("stays as it is where it is long", () => {
+    expect(operatorsOf(values(40), body, cpu)).not.toContain("Expand");
+  });
+});
+
+describe("a product with values per sample and channel before a sum with such values", () => {
+  const image = [3, 4, 5, 6];
+  const perSample = [3, 4, 1, 1];
+
+  it.each([
+    ["per sample", perSample],
+    ["per channel", [4, 1, 1]],
+    ["a scalar", [1]],
+  ])("is one pass on the CPU, with the values of the portable form: a shift %s", async (_what, shape) => {
+    const values = [normal("x", image), normal("s", perSample), normal("t", shape)];
+    const body = (x: Tensor, s: Tensor, t: Tensor) => ({ y: add(t, mul(s, x)) });
+    const { y } = await evaluate(values, body);
+    const portable = await evaluate(values, body, { kind: "portable", opset: 20 });
+    expect(relativeError(y!, portable.y!)).toBeLessThan(1e-6);
+    const found = operatorsOf(values, body, cpu);
+    expect(found).toContain("BatchNormalization");
+    expect(found).not.toContain("Mul");
+  });
+
+  it("stays two where the sum is with an image", () => {
+    const values = [normal("x", image), normal("s", perSample), normal("t", image)];
+    const body = (x: Tensor, s: Tensor, t: Tensor) => ({ y: add(t, mul(s, x)) });
+    expect(operatorsOf(values, body, cpu)).toEqual(["Mul", "Add"]);
   });
 });

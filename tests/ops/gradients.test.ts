@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FoveaError, ShapeError } from "../../src/base/errors.js";
+import { ancestors } from "../../src/graph/ancestors.js";
 import { constant } from "../../src/graph/constant.js";
 import { input } from "../../src/graph/leaf.js";
 import { trace } from "../../src/graph/model.js";
@@ -26,6 +27,7 @@ import {
   slice,
   softmax,
   sqrt,
+  square,
   sub,
   sum,
   sumTo,
@@ -183,6 +185,64 @@ describe("what gradients are taken of and to", () => {
     expect(numbers(db!)).toEqual([6, 6]);
   });
 
+  it("of slices that make up a tensor is their gradients one after the other, of others padded ones", async () => {
+    const x = floats(
+      [2, 6],
+      Array.from({ length: 12 }, (_, index) => index - 5),
+    );
+    const cut = (y: Tensor, from: number, to: number) => slice(y, { axes: [1], starts: [from], ends: [to] });
+    const slope = (ranges: readonly (readonly [number, number])[]) => (y: Tensor) => {
+      const parts = ranges.map(([from, to]) => sum(square(cut(y, from, to)), { keepDims: false }));
+      const weighted = parts.map((part, index) => mul(part, index + 1));
+      return {
+        dx: gradients(
+          weighted.reduce((total, part) => add(total, part)),
+          [y],
+        )[0]!,
+      };
+    };
+    const expected = (ranges: readonly (readonly [number, number])[]) =>
+      numbers(x).map((value, index) =>
+        ranges.reduce((total, [from, to], part) => {
+          const column = index % 6;
+          return total + (column >= from && column < to ? 2 * (part + 1) * value : 0);
+        }, 0),
+      );
+    const tiles = [
+      [4, 6],
+      [0, 1],
+      [1, 4],
+    ] as const;
+    const others = [
+      [
+        [0, 3],
+        [2, 6],
+      ],
+      [
+        [0, 3],
+        [4, 6],
+      ],
+      [[1, 6]],
+      [
+        [0, 6],
+        [0, 6],
+      ],
+      [
+        [0, 2],
+        [2, 6],
+        [1, 3],
+      ],
+    ] as const;
+    for (const ranges of [tiles, ...others]) {
+      expect(numbers((await evaluate([x], slope(ranges))).dx!)).toEqual(expected(ranges));
+    }
+    const opNames = (ranges: readonly (readonly [number, number])[]) =>
+      [...ancestors([slope(ranges)(input("x", [2, 6])).dx])].map(({ op }) => op.opName);
+    expect(opNames(tiles)).toContain("concat");
+    expect(opNames(tiles)).not.toContain("pad");
+    for (const ranges of others) expect(opNames(ranges)).not.toContain("concat");
+  });
+
   it("sees a variable as the forward pass read it, not as it was updated since", async () => {
     const running = buffer([2], constantValue(3));
     const weight = parameter([2], constantValue(5));
@@ -206,6 +266,27 @@ describe("what gradients are taken of and to", () => {
       [4, 4],
       [500, 500],
     ]);
+  });
+});
+
+describe("what gradients are computed from", () => {
+  const [a, b, w] = [input("a", [4, 3]), input("b", [4, 1]), input("w", [3, 2])];
+
+  it("is not a product of activations, whose factors are kept", () => {
+    const product = mul(a, b);
+    const results = gradients(sum(exp(matmul(exp(product), w)), { keepDims: false }), [a, b, w]);
+    expect(ancestors([results[2]!]).has(product)).toBe(true);
+    const direct = matmul(product, w);
+    const cotangent = input("dy", [4, 2]);
+    for (const gradient of gradients(direct, [a, b, w], { cotangent })) {
+      expect(ancestors([gradient]).has(product)).toBe(false);
+    }
+  });
+
+  it("is a product with a factor that nothing else keeps", () => {
+    const product = mul(a, b);
+    const [dw] = gradients(matmul(product, w), [w], { cotangent: input("dy", [4, 2]) });
+    expect(ancestors([dw!]).has(product)).toBe(true);
   });
 });
 

@@ -65,6 +65,17 @@ describe.each(operatorSamples)("$title", (sample) => {
   });
 });
 
+describe.each(operatorSamples.filter(({ op }) => op.definition.again))("$title once more", (sample) => {
+  it("has the same values", async () => {
+    const { op, attributes, inputs } = sample;
+    const { y, again } = await evaluate(inputs, (...x) => ({
+      y: op.apply(x, attributes),
+      again: op.definition.again!(x),
+    }));
+    expect(again).toEqual(y);
+  });
+});
+
 function filled(dtype: DType, shape: readonly number[]): HostTensor {
   const data = hostArray(dtype, elementCount(shape));
   if (data instanceof BigInt64Array) data.fill(1n);

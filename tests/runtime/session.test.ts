@@ -38,6 +38,43 @@ describe("a session", () => {
     await session.close();
   });
 
+  it("hands the model over when asked", async () => {
+    const [kept, moved] = [incrementModel(), incrementModel()];
+    const sessions = [
+      await runtime.createSession(kept),
+      await runtime.createSession(moved, {}, { transfer: true }),
+    ];
+    expect(kept.length).toBeGreaterThan(0);
+    expect(moved.length).toBe(0);
+    for (const session of sessions) {
+      expect((await session.run({ x: floats([2], [1, 2]) })).y!.data).toEqual(Float32Array.of(2, 3));
+      await session.close();
+    }
+  });
+
+  it("reads each call's own feeds, whatever memory their copies are in", async () => {
+    const session = await runtime.createSession(incrementModel("batch"));
+    const feed = (length: number, value: number) => ({
+      x: { dtype: "float32", shape: [length], data: new Float32Array(length).fill(value) } as const,
+    });
+    const long = 2 ** 16;
+    const calls = [
+      [long, 1],
+      [long, 2],
+      [long + 1, 3],
+      [long, 4],
+    ] as const;
+    const check = async (length: number, value: number) => {
+      const fed = feed(length, value);
+      const { y } = await session.run(fed);
+      expect(y!.data).toEqual(new Float32Array(length).fill(value + 1));
+      expect(fed.x.data).toEqual(new Float32Array(length).fill(value));
+    };
+    for (const [length, value] of calls) await check(length, value);
+    await Promise.all(calls.map(([length, value]) => check(length, value)));
+    await session.close();
+  });
+
   it("copies feeds, also views, and transfers them when asked", async () => {
     const session = await runtime.createSession(incrementModel());
     const whole = Float32Array.of(9, 5, 6, 9);

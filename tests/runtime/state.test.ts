@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { fillBernoulli } from "../../src/base/bernoulli.js";
 import type { HostTensor } from "../../src/base/dtype.js";
 import { OptionError, ShapeError } from "../../src/base/errors.js";
 import { fillNormal, fillUniform } from "../../src/base/random.js";
@@ -18,24 +19,28 @@ describe("noise", () => {
         const b = builder.input("b", "float32", ["n"]);
         builder.output("outA", "float32", [2, 3], a);
         builder.output("outB", "float32", ["n"], b);
+        builder.output("outC", "bool", [5], builder.input("c", "bool", [5]));
       }),
     );
     const state = await runtime.createState({});
     const noise = [
       { name: "a", shape: [2, 3], distribution: "uniform", stream: "drop" },
       { name: "b", shape: [4], distribution: "normal", stream: "sample" },
+      { name: "c", shape: [5], distribution: { bernoulli: 0.5 }, stream: "keep" },
     ] as const;
-    const call = { feeds: {}, fetches: ["outA", "outB"], next: {}, noise };
+    const call = { feeds: {}, fetches: ["outA", "outB", "outC"], next: {}, noise };
     const draw = async (seed: number, step: number) => {
-      const { outA, outB } = await session.step(state, { ...call, seed, step });
-      return [outA!.data, outB!.data];
+      const { outA, outB, outC } = await session.step(state, { ...call, seed, step });
+      return [outA!.data, outB!.data, outC!.data];
     };
     const expected = (seed: number, step: number) => {
       const a = new Float32Array(6);
       const b = new Float32Array(4);
       fillUniform(a, { seed, stream: "drop", step });
       fillNormal(b, { seed, stream: "sample", step });
-      return [a, b];
+      const c = new Uint8Array(5);
+      fillBernoulli(c, { seed, stream: "keep", step }, 0.5);
+      return [a, b, c];
     };
     for (const [seed, step] of [
       [1, 0],

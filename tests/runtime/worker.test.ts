@@ -97,6 +97,47 @@ describe("the host", () => {
   });
 });
 
+describe("several sessions", () => {
+  it("compute one at a time, and leave the cores to each other in between", async () => {
+    const options: InferenceSession.SessionOptions[] = [];
+    let running = 0;
+    let most = 0;
+    const ort: NodeOrtModule = {
+      Tensor,
+      env: { versions: { common: "0" } },
+      listSupportedBackends: () => [{ name: "cpu", bundled: true }],
+      InferenceSession: {
+        create: async (model, given) => {
+          options.push(given);
+          const session = await InferenceSession.create(model, given);
+          const run = session.run.bind(session);
+          session.run = (async (...call: Parameters<typeof run>) => {
+            most = Math.max(most, ++running);
+            const results = await run(...call);
+            await new Promise((resolve) => setImmediate(resolve));
+            running--;
+            return results;
+          }) as typeof run;
+          return session;
+        },
+      },
+    };
+    const [near, far] = channel();
+    serveRequests(far, new SessionHost(nodePlatform(async () => ort)));
+    const client = new RequestClient(near);
+    const runtime = new RemoteRuntime(() => client);
+    const sessions = await Promise.all([1, 2, 3].map(() => runtime.createSession(incrementModel())));
+    const runs = sessions
+      .flatMap((session) => [session, session])
+      .map((session) => session.run({ x: floats([2], [1, 2]) }));
+    for (const { y } of await Promise.all(runs)) expect(y).toEqual(floats([2], [2, 3]));
+    expect(most).toBe(1);
+    expect(options).toHaveLength(3);
+    for (const { extra } of options) expect(extra).toMatchObject({ session: { force_spinning_stop: "1" } });
+    await Promise.all(sessions.map((session) => session.close()));
+  });
+});
+
 describe("requests", () => {
   it("carry errors over with their class", async () => {
     const [near, far] = channel();

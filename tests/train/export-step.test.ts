@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { fillBernoulli } from "../../src/base/bernoulli.js";
 import type { HostTensor } from "../../src/base/dtype.js";
 import { OptionError } from "../../src/base/errors.js";
-import { fillNormal, fillUniform } from "../../src/base/random.js";
+import { fillNormal } from "../../src/base/random.js";
 import { decodeModel } from "../../src/onnx/decoder.js";
 import { defaultRuntime } from "../../src/runtime/provider.js";
 import { batchTypes, type TrainingBatch } from "../../src/train/data.js";
@@ -56,9 +57,9 @@ async function runExported(optimizer: Optimizer, steps: number, opset: number): 
       state: (name) => state.get(name)!,
       scalar: (name) => floats([], [scalars[name]!]),
       noise: (name, shape) => {
-        const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
-        fillUniform(data, { seed, stream: name.slice("noise:".length), step });
-        return floats(shape, data);
+        const data = new Uint8Array(shape.reduce((product, size) => product * size, 1));
+        fillBernoulli(data, { seed, stream: name.slice("noise:".length), step }, 0.8);
+        return { dtype: "bool", shape, data };
       },
     };
     const results = await session.run(
@@ -97,7 +98,7 @@ test("every input and output is described, and all operators are standard", () =
   const roles = (role: string) => inputs.filter((input) => input.role === role).map(({ name }) => name);
   expect(roles("batch")).toEqual(["batch:x", "batch:y"]);
   expect(inputs.filter(({ role }) => role === "noise")).toMatchObject([
-    { distribution: "uniform", shape: [6, 8] },
+    { distribution: { bernoulli: 0.8 }, dtype: "bool", shape: [6, 8] },
   ]);
   expect(roles("scalar").sort()).toEqual([
     "scalar:averageRate",

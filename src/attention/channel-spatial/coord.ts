@@ -85,7 +85,7 @@ export class CoordinateAttention extends mechanism({
     const gh = this.tap("height", sigmoid(this.convH.forward(ofRows))); // [N, C, H, 1]  eq. 7
     const gateOfColumns = sigmoid(this.convW.forward(ofColumns)); // [N, C, W, 1]  eq. 8
     const gw = this.tap("width", reshape(gateOfColumns, { shape: [-1, channels, 1, width] }));
-    const y = mul(mul(x, gw), gh); // eq. 9
+    const y = mul(x, mul(gh, gw)); // eq. 9
     return this.options.residual ? add(y, x) : y;
   }
 }

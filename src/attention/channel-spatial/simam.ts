@@ -50,7 +50,8 @@ export class SimAM extends mechanism({
     }
     const deviation = square(sub(x, mean(x, { axes }))); // [N, C, H, W]
     const variance = mul(sum(deviation, { axes }), 1 / others); // [N, C, 1, 1]
-    const energy = add(div(deviation, mul(add(variance, this.options.lambda), 4)), 0.5); // [N, C, H, W]  1/e*, eq. 5
+    const scale = div(0.25, add(variance, this.options.lambda)); // [N, C, 1, 1]
+    const energy = add(mul(deviation, scale), 0.5); // [N, C, H, W]  1/e*, eq. 5
     return mul(x, this.tap("attention", sigmoid(energy))); // eq. 6
   }
 }

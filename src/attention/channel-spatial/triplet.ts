@@ -4,39 +4,44 @@ import { ConvNorm } from "../../nn/conv-norm.js";
 import { Module } from "../../nn/module.js";
 import { sigmoid } from "../../ops/activation.js";
 import { add, mul } from "../../ops/arithmetic.js";
+import { conv } from "../../ops/conv.js";
 import { max, mean } from "../../ops/reduce.js";
-import { concat, transpose } from "../../ops/shape.js";
+import { reshape, stack, transpose } from "../../ops/shape.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { flag, oddSize } from "../options.js";
 
 /** A gate over two axes: Z-pool along the third, a convolution of its two planes, sigmoid. */
 class AxisGate extends Module {
   readonly conv: ConvNorm;
-  /** Exchanges the pooled axis with the channels. */
-  readonly #swap: readonly number[];
   readonly #axis: number;
+  readonly #padding: number;
 
   constructor({ axis, kernel }: { axis: 1 | 2 | 3; kernel: number }) {
     super();
+    this.#padding = (kernel - 1) / 2;
     this.conv = new ConvNorm({
       inChannels: 2,
       outChannels: 1,
       kernel,
-      padding: (kernel - 1) / 2,
+      padding: this.#padding,
       momentum: 0.01,
     });
     this.#axis = axis;
-    this.#swap = [0, 1, 2, 3].with(1, axis).with(axis, 1);
   }
 
   /** @param x [N, C, H, W]  @returns the gate, x's shape with size 1 on the pooled axis */
   forward(x: Tensor): Tensor {
-    const axes = [this.#axis];
-    const planes = [max(x, { axes }), mean(x, { axes })].map((plane) =>
-      transpose(plane, { perm: this.#swap }),
-    );
-    const gate = sigmoid(this.conv.forward(concat(planes, { axis: 1 }))); // [N, 1, rows, columns]
-    return transpose(this.tap("attention", gate), { perm: this.#swap });
+    const pooled = { axes: [this.#axis], keepDims: false };
+    const planes = stack([max(x, pooled), mean(x, pooled)], { axis: 1 }); // [N, 2, C, W], [N, 2, C, H] or [N, 2, H, W]
+    // The planes of C and H have C along the width in the paper: turning the kernel is cheaper than turning them.
+    const turned = (t: Tensor) => (this.#axis === 3 ? transpose(t, { perm: [0, 1, 3, 2] }) : t);
+    const { conv: layer, bn } = this.conv;
+    const filtered = conv(planes, turned(layer.weight), undefined, { padding: this.#padding });
+    const gate = sigmoid(bn.forward(filtered));
+    this.tap("attention", turned(gate)); // [N, 1, rows, columns]
+    return reshape(gate, {
+      shape: [-1, ...[1, 2, 3].map((axis) => (axis === this.#axis ? 1 : x.size(axis)))],
+    });
   }
 }
 
@@ -100,12 +105,11 @@ export class TripletAttention extends mechanism({
   /** @param x [N, C, H, W]  @returns [N, C, H, W] */
   forward(x: Tensor): Tensor {
     const gates = [this.cw, this.hc, ...(this.hw ? [this.hw] : [])].map((gate) => gate.forward(x));
+    // The mean of the gates; what is small is divided.
+    const shares = gates.map((gate) => mul(gate, 1 / gates.length));
     return mul(
       x,
-      mul(
-        gates.reduce((total, gate) => add(total, gate)),
-        1 / gates.length,
-      ),
-    ); // x times the mean gate
+      shares.reduce((total, share) => add(total, share)),
+    );
   }
 }

@@ -6,22 +6,22 @@ import { Conv2d } from "../../nn/conv.js";
 import { constantValue, parameter } from "../../nn/variables.js";
 import { add, mul } from "../../ops/arithmetic.js";
 import { where } from "../../ops/compare.js";
-import { matmul } from "../../ops/matmul.js";
 import { softmax } from "../../ops/normalize.js";
 import { concat, slice, transpose } from "../../ops/shape.js";
 import { trailingAxes } from "../checkpoint-layout.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { size } from "../options.js";
+import { innerProducts, weightedSums } from "../positions.js";
 import { leavesChannels, reducedWidth } from "../reduction.js";
 
-/** [N, C, H, W] -> [N, W, H, C]: the pixels of each column. */
+/** [N, C, H, W] -> [N, W, C, H]: the pixels of each column. */
 function columns(x: Tensor): Tensor {
-  return transpose(x, { perm: [0, 3, 2, 1] });
+  return transpose(x, { perm: [0, 3, 1, 2] });
 }
 
-/** [N, C, H, W] -> [N, H, W, C]: the pixels of each row. */
+/** [N, C, H, W] -> [N, H, C, W]: the pixels of each row. */
 function rows(x: Tensor): Tensor {
-  return transpose(x, { perm: [0, 2, 3, 1] });
+  return transpose(x, { perm: [0, 2, 1, 3] });
 }
 
 /** The diagonal of a size x size matrix, between pixel h and entry i of its column: [size, 1, size]. */
@@ -101,8 +101,8 @@ export class CrissCrossAttention extends mechanism({
   #pass(x: Tensor, map: string): Tensor {
     const [height, width] = [x.size(2), x.size(3)];
     const [q, k, v] = [this.queryConv.forward(x), this.keyConv.forward(x), this.valueConv.forward(x)];
-    const inColumn = matmul(columns(q), transpose(k, { perm: [0, 3, 1, 2] })); // [N, W, H, H]
-    const inRow = matmul(rows(q), transpose(k, { perm: [0, 2, 1, 3] })); // [N, H, W, W]
+    const inColumn = innerProducts(columns(q), columns(k)); // [N, W, H, H]
+    const inRow = innerProducts(rows(q), rows(k)); // [N, H, W, W]
     const others = where(
       ownEntry(height),
       Number.NEGATIVE_INFINITY,
@@ -111,12 +111,9 @@ export class CrissCrossAttention extends mechanism({
     const attention = this.tap(map, softmax(concat([others, inRow], { axis: 3 }), { axis: 3 })); // [N, H, W, H+W]
     const toColumn = slice(attention, { axes: [3], starts: [0], ends: [height] }); // [N, H, W, H]
     const toRow = slice(attention, { axes: [3], starts: [height], ends: [height + width] }); // [N, H, W, W]
-    const fromColumn = matmul(transpose(toColumn, { perm: [0, 2, 1, 3] }), columns(v)); // [N, W, H, C]
-    const fromRow = matmul(toRow, rows(v)); // [N, H, W, C]
-    const gathered = add(
-      transpose(fromColumn, { perm: [0, 3, 2, 1] }),
-      transpose(fromRow, { perm: [0, 3, 1, 2] }),
-    );
+    const fromColumn = weightedSums(transpose(toColumn, { perm: [0, 2, 1, 3] }), columns(v)); // [N, W, C, H]
+    const fromRow = weightedSums(toRow, rows(v)); // [N, H, C, W]
+    const gathered = add(transpose(fromColumn, { perm: [0, 2, 3, 1] }), rows(fromRow));
     return add(mul(gathered, this.gamma), x);
   }
 }

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { constant } from "../../graph/constant.js";
 import type { Tensor } from "../../graph/tensor.js";
 import type { Variable } from "../../graph/variable.js";
 import { Conv2d } from "../../nn/conv.js";
@@ -6,11 +7,11 @@ import { kaimingNormal, normal, parameter } from "../../nn/variables.js";
 import { add } from "../../ops/arithmetic.js";
 import { matmul, swapLast } from "../../ops/matmul.js";
 import { softmax } from "../../ops/normalize.js";
-import { reshape, slice, transpose } from "../../ops/shape.js";
-import { unfold } from "../../ops/unfold.js";
+import { concat, reshape, slice } from "../../ops/shape.js";
+import { take } from "../../ops/take.js";
 import { mechanism, type Options } from "../mechanism.js";
 import { flag, oddSize, optional, size } from "../options.js";
-import { windowSums } from "../windows.js";
+import { grid, type WindowTiles, windowTiles } from "../windows.js";
 
 interface WidthOptions {
   readonly channels: number;
@@ -128,39 +129,88 @@ export class StandAloneSelfAttention extends mechanism({
   /** @param x [N, C, H, W]  @returns [N, O, H, W] */
   forward(x: Tensor): Tensor {
     const { heads, kernelSize: k } = this.options;
-    const outChannels = outputWidth(this.options);
-    const depth = outChannels / heads; // d
     const [height, width] = [x.size(2), x.size(3)];
-    const positions = height * width; // P
-    const query = swapLast(reshape(this.queryConv.forward(x), { shape: [-1, heads, depth, positions] }));
-    const keys = transpose(this.#windows(this.keyConv.forward(x)), { perm: [0, 1, 4, 2, 3] }); // [N, M, P, d, k*k]
-    const content = matmul(reshape(query, { shape: [-1, heads, positions, 1, depth] }), keys); // [N, M, P, 1, k*k]
-    const logits = add(reshape(content, { shape: [-1, heads, positions, k * k] }), this.#relative(query));
-    const attention = softmax(logits, { axis: 3 }); // [N, M, P, k*k]
-    this.tap("attention", reshape(attention, { shape: [-1, heads, height, width, k * k] }));
-    const y = windowSums(attention, this.#windows(this.valueConv.forward(x))); // [N, M, d, P]
-    return reshape(y, { shape: [-1, outChannels, height, width] });
+    const tiles = windowTiles([height, width], k); // T tiles of Q queries and K keys
+    const { count, queryCount, keyCount } = tiles;
+    const share = (height * width * k * k) / (count * queryCount * keyCount);
+    const query = this.#byHead(this.queryConv.forward(x)); // [N, M, P, d]
+    const keys = inTiles(this.#byHead(this.keyConv.forward(x)), tiles.keys, tiles); // [N, M, T, K, d]
+    const values = inTiles(this.#byHead(this.valueConv.forward(x)), tiles.keys, tiles);
+    const content = matmul(inTiles(query, tiles.queries, tiles), swapLast(keys), { share });
+    const attention = softmax(add(content, this.#relative(query, tiles)), { axis: 4 }); // [N, M, T, Q, K]
+    const bands = reshape(attention, { shape: [-1, heads, count, queryCount * keyCount] });
+    const weights = fromTiles(take(bands, { axis: 3, indices: tiles.windows }), tiles); // [N, M, P, k*k]
+    this.tap("attention", reshape(weights, { shape: [-1, heads, height, width, k * k] }));
+    const y = fromTiles(matmul(attention, values, { share }), tiles); // [N, M, P, d]
+    return reshape(swapLast(y), { shape: [-1, outputWidth(this.options), height, width] });
   }
 
-  /** The pixels around each pixel, by head: [N, O, H, W] -> [N, M, d, k*k, P]. */
-  #windows(x: Tensor): Tensor {
-    const { heads, kernelSize: k } = this.options;
-    const windows = unfold(x, { kernel: [k, k], padding: (k - 1) / 2 }); // [N, O, k, k, H, W]
-    const positions = x.size(2) * x.size(3);
-    return reshape(windows, { shape: [-1, heads, x.size(1) / heads, k * k, positions] });
+  /** [N, O, H, W] -> [N, M, P, d] */
+  #byHead(x: Tensor): Tensor {
+    const { heads } = this.options;
+    return swapLast(reshape(x, { shape: [-1, heads, x.size(1) / heads, x.size(2) * x.size(3)] }));
   }
 
-  /** Inner products with the embeddings of the offsets, which are those of the row plus those of the column: [N, M, P, d] -> [N, M, P, k*k]. */
-  #relative(query: Tensor): Tensor {
+  /**
+   * Inner products with the embeddings of the offsets, which are those of the row plus those of the column, for the keys of each tile; far
+   * below zero outside of a query's window: [N, M, P, d] -> [N, M, T, Q, K].
+   */
+  #relative(query: Tensor, tiles: WindowTiles): Tensor {
     const { heads, kernelSize: k } = this.options;
-    const [positions, half] = [query.size(2), query.size(3) / 2];
+    const half = query.size(3) / 2;
     const products = (embedding: Variable, start: number) =>
       matmul(
         slice(query, { axes: [3], starts: [start], ends: [start + half] }),
         reshape(embedding, { shape: [heads, half, k] }),
       ); // [N, M, P, k]
-    const rows = reshape(products(this.relH, 0), { shape: [-1, heads, positions, k, 1] });
-    const columns = reshape(products(this.relW, half), { shape: [-1, heads, positions, 1, k] });
-    return reshape(add(rows, columns), { shape: [-1, heads, positions, k * k] });
+    const offsets = concat([products(this.relH, 0), products(this.relW, half)], { axis: 3 });
+    const { count, queryCount } = tiles;
+    const perTile = reshape(take(offsets, { axis: 2, indices: tiles.queries }), {
+      shape: [-1, heads, count, queryCount * 2 * k],
+    });
+    const byLine = take(perTile, { axis: 3, indices: offsetsOfLines(tiles, k), fill: hidden });
+    const lines = tiles.reach[0] + tiles.reach[1];
+    const logits = reshape(byLine, { shape: [-1, heads, count, queryCount, lines] });
+    // A sum of the key's row and its column, which is no work of its own.
+    return matmul(logits, keysOfLines(tiles.reach), { share: 0 });
   }
+}
+
+/**
+ * For each query of a tile and each line of keys, rows then columns, where the product with the embedding of its offset is among those of
+ * the tile: query, rows or columns, offset. -1 beyond the query's window.
+ */
+function offsetsOfLines({ tile, reach: [rows, columns] }: WindowTiles, k: number): number[] {
+  return grid(tile).flatMap((place, query) =>
+    Array.from({ length: rows + columns }, (_, line) => {
+      const axis = line < rows ? 0 : 1;
+      const offset = line - axis * rows - place[axis];
+      return offset >= 0 && offset < k ? (2 * query + axis) * k + offset : -1;
+    }),
+  );
+}
+
+/** Ones where a key lies in a line, rows then columns: [rows + columns, keys]. */
+function keysOfLines([rows, columns]: WindowTiles["reach"]): Tensor {
+  const lines = rows + columns;
+  const data = grid([lines, rows * columns]).map(([line, key]) =>
+    Number(line < rows ? Math.floor(key / columns) === line : key % columns === line - rows),
+  );
+  return constant(data, { shape: [lines, rows * columns] });
+}
+
+/** A logit that gets no weight next to any other. */
+const hidden = -1e30;
+
+/** Positions by tile: [N, M, P, d] -> [N, M, T, positions of a tile, d]. */
+function inTiles(x: Tensor, indices: readonly number[], { count }: WindowTiles): Tensor {
+  const taken = take(x, { axis: 2, indices });
+  return reshape(taken, { shape: [-1, x.size(1), count, indices.length / count, x.size(3)] });
+}
+
+/** What the queries of tiles have found, in the order of positions: [N, M, T, Q, ...] -> [N, M, P, ...], the last axes as one. */
+function fromTiles(x: Tensor, { count, queryCount, places }: WindowTiles): Tensor {
+  const perTile = x.shape.slice(3).reduce<number>((product, _, axis) => product * x.size(3 + axis), 1);
+  const flat = reshape(x, { shape: [-1, x.size(1), count * queryCount, perTile / queryCount] });
+  return take(flat, { axis: 2, indices: places });
 }

@@ -1,13 +1,12 @@
 import * as z from "zod/mini";
 import type { Tensor } from "../../graph/tensor.js";
 import { Conv2d } from "../../nn/conv.js";
-import { swapLast } from "../../ops/matmul.js";
 import { reflectPad } from "../../ops/reflect-pad.js";
-import { reshape, transpose } from "../../ops/shape.js";
+import { reshape } from "../../ops/shape.js";
 import { unfold } from "../../ops/unfold.js";
+import { windowSums } from "../../ops/window-sums.js";
 import type { CallSignature } from "../mechanism.js";
 import { oddSize, optional, size } from "../options.js";
-import { windowSums } from "../windows.js";
 
 /** Options of the self-attention layers of SAN but for the dilation. */
 export const sanOptions = {
@@ -82,12 +81,20 @@ export function projectionParameters({ channels, relation, out }: SanWidths): nu
   return 2 * (channels * relation + relation) + channels * out + out;
 }
 
+/** A window around each pixel that sees the image mirrored at its border. */
+interface MirroredWindow {
+  readonly kernelSize: number;
+  readonly dilation: number;
+}
+
+function borderWidth({ kernelSize, dilation }: MirroredWindow): number {
+  return (dilation * (kernelSize - 1)) / 2;
+}
+
 /** The pixels in the window of each pixel, mirrored at the border: [N, C, H, W] -> [N, C, K, P], row by row. */
-export function reflectedWindows(
-  x: Tensor,
-  { kernelSize: k, dilation }: { readonly kernelSize: number; readonly dilation: number },
-): Tensor {
-  const padded = reflectPad(x, { padding: (dilation * (k - 1)) / 2 });
+export function reflectedWindows(x: Tensor, window: MirroredWindow): Tensor {
+  const { kernelSize: k, dilation } = window;
+  const padded = reflectPad(x, { padding: borderWidth(window) });
   const windows = unfold(padded, { kernel: [k, k], dilation }); // [N, C, k, k, H, W]
   return reshape(windows, { shape: [-1, x.size(1), k * k, x.size(2) * x.size(3)] });
 }
@@ -96,21 +103,11 @@ export function reflectedWindows(
  * Sums of the values in the windows, channel c under the weights of channel c mod G: value [N, O, H, W], weights [N, G, K, P] ->
  * [N, O, H, W].
  */
-export function aggregate(
-  value: Tensor,
-  weights: Tensor,
-  window: { readonly kernelSize: number; readonly dilation: number },
-): Tensor {
-  const [out, height, width] = [value.size(1), value.size(2), value.size(3)];
-  const [groups, elements, positions] = [weights.size(1), weights.size(2), weights.size(3)];
-  const shares = out / groups; // S
-  const byShare = reshape(value, { shape: [-1, shares, groups, height, width] });
-  const byGroup = reshape(transpose(byShare, { perm: [0, 2, 1, 3, 4] }), { shape: [-1, out, height, width] });
-  const windows = reshape(reflectedWindows(byGroup, window), {
-    shape: [-1, groups, shares, elements, positions],
-  });
-  const sums = windowSums(swapLast(weights), windows); // [N, G, S, P]
-  return reshape(transpose(sums, { perm: [0, 2, 1, 3] }), { shape: [-1, out, height, width] });
+export function aggregate(value: Tensor, weights: Tensor, window: MirroredWindow): Tensor {
+  const { kernelSize: k, dilation } = window;
+  const padded = reflectPad(value, { padding: borderWidth(window) });
+  const shape = [-1, weights.size(1), k * k, value.size(2), value.size(3)];
+  return windowSums(padded, reshape(weights, { shape }), { kernel: [k, k], dilation });
 }
 
 /** Keys of the authors' checkpoints. */

@@ -1,6 +1,6 @@
-import { elementCount, type HostTensor, hostArray } from "../../base/dtype.js";
+import { type HostTensor, hostArray } from "../../base/dtype.js";
 import { FoveaError } from "../../base/errors.js";
-import { fillNormal, fillUniform } from "../../base/random.js";
+import { fillNoise, noiseTensor } from "../../base/noise.js";
 import { version } from "../../base/version.js";
 import { writeSafetensors } from "../../formats/safetensors.js";
 import { defaultRuntime } from "../../runtime/provider.js";
@@ -80,11 +80,10 @@ async function firstLoss(
       data[0] = scalars.get(name)!;
       return { dtype, shape: [], data };
     },
-    noise: ({ stream = "", shape, distribution }) => {
-      const data = new Float32Array(elementCount(shape));
-      const fill = distribution === "normal" ? fillNormal : fillUniform;
-      fill(data, { seed: 0, stream, step: 0 });
-      return { dtype: "float32", shape, data };
+    noise: ({ stream = "", shape, distribution = "uniform" }) => {
+      const tensor = noiseTensor(distribution, shape);
+      fillNoise(tensor, distribution, { seed: 0, stream, step: 0 });
+      return tensor;
     },
   };
   const session = await defaultRuntime().createSession(bytes, { ...context.session, name: "exported step" });

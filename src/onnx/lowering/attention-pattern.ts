@@ -1,10 +1,9 @@
-import type { HostTensor } from "../../base/dtype.js";
-import { constantOp } from "../../graph/leaf.js";
 import type { Uses } from "../../graph/rewrite.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { mul } from "../../ops/arithmetic.js";
 import { matmul, swapLast } from "../../ops/matmul.js";
 import { transpose } from "../../ops/shape.js";
+import { withScalar } from "./scalars.js";
 
 /** A product of weights with what they weigh: weights value, [..., L, S] [..., S, E]. */
 export interface WeightedSum {
@@ -41,16 +40,11 @@ export function weightedSums(call: Tensor, uses: Uses): WeightedSum[] {
 /** A tensor without its factors that are constant numbers, and their product; only through what nothing else reads. */
 export function withoutScale(tensor: Tensor, uses: Uses): { tensor: Tensor; scale: number } {
   let [inner, scale] = [tensor, 1];
-  while (inner.op === mul && uses(inner) === 1) {
-    const [a, b] = inner.inputs as [Tensor, Tensor];
-    const factor = scalarValue(b) ?? scalarValue(a);
-    if (factor === undefined) break;
-    scale *= factor;
-    inner = scalarValue(b) === undefined ? b : a;
+  while (uses(inner) === 1) {
+    const scaled = withScalar(inner, mul);
+    if (scaled === undefined) break;
+    inner = scaled.tensor;
+    scale *= scaled.scalar;
   }
   return { tensor: inner, scale };
-}
-
-function scalarValue({ op, rank, attributes }: Tensor): number | undefined {
-  return op === constantOp && rank === 0 ? Number((attributes.value as HostTensor).data[0]) : undefined;
 }

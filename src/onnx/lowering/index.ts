@@ -2,16 +2,21 @@ import { ancestors } from "../../graph/ancestors.js";
 import type { Target } from "../../graph/emitter.js";
 import { type RewriteRule, rewrite } from "../../graph/rewrite.js";
 import type { Tensor } from "../../graph/tensor.js";
+import { gelu } from "../../ops/erf.js";
+import { layerNorm } from "../../ops/layer-norm.js";
 import { matmul } from "../../ops/matmul.js";
 import { blockRows } from "./block-rows.js";
 import { elements } from "./elements.js";
 import { fuseAttention } from "./fuse-attention.js";
+import { fuseGelu } from "./fuse-gelu.js";
+import { fuseLayerNorm } from "./fuse-layer-norm.js";
 import { type AttentionLimits, attentionLimits } from "./limits.js";
 import { reassociate } from "./reassociate.js";
 
 /**
  * The tensors in the form that suits a target, of equal values. Attention whose map nothing else reads does without the map: a map that
- * is an output (a tap), or that gradients read, is computed as it is written.
+ * is an output (a tap), or that gradients read, is computed as it is written. Composites whose parts nothing else reads become the
+ * operator that ONNX has for them.
  * @returns the tensors in their order
  */
 export function lower(
@@ -19,7 +24,12 @@ export function lower(
   target: Target,
   limits: AttentionLimits = attentionLimits,
 ): Tensor[] {
-  return readsMaps(roots, limits) ? rewrite(roots, attentionRules(target, limits)) : [...roots];
+  const all = ancestors(roots);
+  const rules = [
+    ...(readsMaps(all, limits) ? attentionRules(target, limits) : []),
+    ...(hasWholes(all) ? wholeRules(target) : []),
+  ];
+  return rules.length > 0 ? rewrite(roots, rules) : [...roots];
 }
 
 function attentionRules({ kind }: Target, limits: AttentionLimits): RewriteRule[] {
@@ -28,12 +38,24 @@ function attentionRules({ kind }: Target, limits: AttentionLimits): RewriteRule[
   return [reassociate(limits), ...fused, blockRows(limits)];
 }
 
-/** True where a product reads something computed of a map's size, without which no rule fits. */
-function readsMaps(roots: readonly Tensor[], { mapFrom }: AttentionLimits): boolean {
-  for (const { op, inputs } of ancestors(roots)) {
+function wholeRules({ kind }: Target): RewriteRule[] {
+  // WebGPU has no kernel of Gelu-20, and its normalization takes the variance in one pass.
+  if (kind === "webgpu") return [];
+  return kind === "cpu" ? [fuseLayerNorm, fuseGelu] : [fuseLayerNorm];
+}
+
+/** True where a product reads something computed of a map's size, without which no rule of attention fits. */
+function readsMaps(tensors: Iterable<Tensor>, { mapFrom }: AttentionLimits): boolean {
+  for (const { op, inputs } of tensors) {
     if (op !== matmul) continue;
     if (inputs.some((operand) => operand.inputs.length > 0 && elements(operand.shape) >= mapFrom))
       return true;
   }
+  return false;
+}
+
+/** True where there is something that ONNX has an operator for. */
+function hasWholes(tensors: Iterable<Tensor>): boolean {
+  for (const { op } of tensors) if (op === layerNorm || op === gelu) return true;
   return false;
 }

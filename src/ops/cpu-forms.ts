@@ -5,8 +5,17 @@ import type { Tensor } from "../graph/tensor.js";
 import type { FilterGradient } from "./conv-filter-gradient.js";
 import type { ConvSizes, ConvWindow } from "./conv-node.js";
 
+/** Operands of a call by name, and as tensors. */
+export interface NamedOperands {
+  readonly names: readonly string[];
+  readonly inputs: readonly Tensor[];
+}
+
 /** A call on two tensors. */
 export type PairCall = Call<[a: Tensor, b: Tensor], object>;
+
+/** The same with its result. */
+export type ResultOfPair = PairCall & { readonly output: Tensor };
 
 /** Sizes of a transposed convolution: input [N, K, H, W], filters [K, C/groups, R, S], spatial sizes of the result. */
 export interface TransposedSizes {
@@ -18,24 +27,28 @@ export interface TransposedSizes {
 type Form<C> = (emit: Emitter, operands: readonly string[], call: C) => string | undefined;
 
 /**
- * Forms that operators have in the layout of `Target.channelBlock`; each is undefined where the sizes do not suit it. They come with the
- * emission of models, so that who only builds networks does not carry them.
+ * Forms that operators have for sessions of the CPU, in the layout of `Target.channelBlock` or as products; each is undefined where the
+ * target or the sizes do not suit it. They come with the emission of models, so that who only builds networks does not carry them.
  */
-export interface BlockedForms {
+export interface CpuForms {
+  /** Axes in another order, which differs from that of the operand. */
+  transpose(emit: Emitter, operands: NamedOperands, perm: readonly number[]): string;
+  /** A matrix product. */
+  product(emit: Emitter, operands: NamedOperands): string;
+  /** A convolution of input, filters and perhaps a bias. */
+  conv(emit: Emitter, operands: readonly string[], sizes: ConvSizes, window: ConvWindow): string | undefined;
   /**
-   * A convolution of input, filters and perhaps a bias.
+   * A convolution with filters that are turned around: the operand holds [C, K/groups, R, S].
    * @param sizes.weight the filters as the convolution applies them: [K, C/groups, R, S]
-   * @param form `mirrored`: the operand holds [C, K/groups, R, S], to be turned around
    */
-  conv(
+  mirroredConv(
     emit: Emitter,
     operands: readonly string[],
     sizes: ConvSizes,
     window: ConvWindow,
-    form: "straight" | "mirrored",
   ): string | undefined;
-  /** A transposed convolution of stride 2 and more. */
-  stridedTranspose(
+  /** A transposed convolution that is no such convolution, or has a faster form. */
+  convTranspose(
     emit: Emitter,
     operands: readonly [string, string],
     sizes: TransposedSizes,
@@ -48,10 +61,12 @@ export interface BlockedForms {
     problem: FilterGradient,
     padding: readonly number[],
   ): string | undefined;
+  /** An element-wise node of two operands. */
+  pair(emit: Emitter, onnxOp: string, operands: readonly string[], call: ResultOfPair): string;
   /** A product with values per channel. */
   readonly scale: Form<PairCall>;
   /** A sum with values per channel. */
-  readonly shift: Form<PairCall>;
+  readonly shift: Form<ResultOfPair>;
   /** A tensor less values per channel. */
   readonly unshift: Form<PairCall>;
   /** A scale [C] and a shift [C]. */
@@ -65,14 +80,20 @@ export interface BlockedForms {
   ): string | undefined;
 }
 
-const provided = new WeakMap<Emitter, BlockedForms>();
+const provided = new WeakMap<Emitter, CpuForms>();
 
-/** Gives an emitter the forms of its target's layout. */
-export function provideBlockedForms(emit: Emitter, forms: BlockedForms): void {
+/** Gives an emitter the forms of its target. */
+export function provideCpuForms(emit: Emitter, forms: CpuForms): void {
   provided.set(emit, forms);
 }
 
-/** The forms that an emitter was given; none where its target has no such layout. */
-export function blockedForms(emit: Emitter): BlockedForms | undefined {
+/** The forms that an emitter was given; none where its target is not the CPU. */
+export function cpuForms(emit: Emitter): CpuForms | undefined {
   return provided.get(emit);
+}
+
+/** Emits an element-wise node of two operands. */
+export function emitPair(onnxOp: string) {
+  return (emit: Emitter, operands: readonly string[], call: ResultOfPair): string =>
+    cpuForms(emit)?.pair(emit, onnxOp, operands, call) ?? emit.node(onnxOp, operands);
 }

@@ -3,6 +3,40 @@ import type { FilterGradient } from "../../ops/conv-filter-gradient.js";
 import { int64Vector, reduceNode, reshapeNode, sliceNode, transposeNode } from "../../ops/nodes.js";
 import { blockedConvNode, channelBlock, padBlocks, toBlocks, wholeBlocks } from "./layout.js";
 
+/** Channels of a group from which a convolution of its own is faster than one in which channels take the place of samples. */
+const wideGroup = 32;
+
+/** The gradient of filters in wide groups: a convolution per group. The operands are those of `blockedFilterGradient`. */
+export function groupedFilterGradient(
+  emit: Emitter,
+  operands: readonly [string, string],
+  { input, output, window }: FilterGradient,
+  padding: readonly number[],
+): string | undefined {
+  const { groups } = window;
+  const widths = [input[1]! / groups, output[1]! / groups] as const;
+  if (groups === 1 || Math.min(...widths) < wideGroup) return undefined;
+  const problem = {
+    input: input.with(1, widths[0]),
+    output: output.with(1, widths[1]),
+    window: { ...window, groups: 1 },
+  };
+  const part = (index: 0 | 1, group: number) =>
+    sliceNode(emit, operands[index], {
+      axes: [1],
+      starts: [group * widths[index]],
+      ends: [(group + 1) * widths[index]],
+      steps: [1],
+    });
+  const gradients: string[] = [];
+  for (let group = 0; group < groups; group++) {
+    const gradient = blockedFilterGradient(emit, [part(0, group), part(1, group)], problem, padding);
+    if (gradient === undefined) return undefined;
+    gradients.push(gradient);
+  }
+  return emit.node("Concat", gradients, { axis: { int: 0 } });
+}
+
 /**
  * The gradient of filters of two spatial axes and one group as a blocked convolution in which samples take the place of channels: the
  * width of the image holds position and channel, the cotangent is the dilated kernel. Each block of samples is a group, and groups are

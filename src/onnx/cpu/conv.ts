@@ -44,10 +44,11 @@ export function blockedConv(
   const positions = windowCounts(input, kernel, window).reduce((product, count) => product * count);
   if (positions < leastPositions || outputs % 4 !== 0) return undefined;
   const depthwise = window.groups > 1 && window.groups === outputs && perGroup === 1;
-  if (window.groups > 1 && !depthwise) return undefined;
+  const grouped = window.groups > 1 && !depthwise;
+  if (grouped && !hasWholeGroups()) return undefined;
   // A kernel of one element is a matrix product, which is as fast on the plain layout.
   const taps = kernel[0]! * kernel[1]!;
-  if (taps === 1 && !depthwise) return stridedProduct();
+  if (taps === 1 && !depthwise) return grouped ? undefined : stridedProduct();
   if (taps === 1 || (!depthwise && taps * perGroup < leastWindow)) return undefined;
   const fewInputs = !depthwise && form === "straight" && perGroup < block && outputs % block === 0;
   if (!depthwise && !fewInputs && perGroup % 4 !== 0) return undefined;
@@ -58,9 +59,14 @@ export function blockedConv(
   const y = blockedConvNode(
     emit,
     [fewInputs ? x! : toBlocks(emit, x!), filters(), ...(biasBlocks ? [biasBlocks] : [])],
-    { ...window, kernel, groups: depthwise ? whole : 1 },
+    { ...window, kernel, groups: depthwise ? whole : window.groups },
   );
   return fromBlocks(emit, y, outputs);
+
+  /** Groups of whole blocks; mirrored ones would have to be turned around group by group. */
+  function hasWholeGroups(): boolean {
+    return form === "straight" && [perGroup, outputs / window.groups].every((count) => count % block === 0);
+  }
 
   /** With a stride, a product of the positions that it leaves; the gradient of the filters reads the same ones. */
   function stridedProduct(): string | undefined {

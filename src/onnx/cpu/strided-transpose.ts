@@ -1,7 +1,7 @@
 import type { Emitter } from "../../graph/emitter.js";
 import { isConcrete } from "../../graph/size.js";
-import type { TransposedSizes } from "../../ops/blocked-forms.js";
 import type { ConvWindow } from "../../ops/conv-node.js";
+import type { TransposedSizes } from "../../ops/cpu-forms.js";
 import { reshapeNode } from "../../ops/nodes.js";
 import {
   blockedConvNode,
@@ -41,6 +41,7 @@ export function blockedStridedTranspose(
     weight.length === 4 &&
     isConcrete(input) &&
     window.groups === 1 &&
+    window.stride.some((step) => step > 1) &&
     window.dilation.every((step) => step === 1) &&
     window.stride.every((step, axis) => outputSize[axis]! % step === 0);
   if (!suits) return undefined;

@@ -3,7 +3,7 @@ import type { Emitter } from "../../graph/emitter.js";
 import type { Call } from "../../graph/operator.js";
 import { concreteShape, isConcrete, type Shape, sameShape } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
-import type { PairCall } from "../../ops/blocked-forms.js";
+import type { PairCall } from "../../ops/cpu-forms.js";
 import { reduceNode, reshapeNode } from "../../ops/nodes.js";
 import {
   blockedConvNode,

@@ -4,7 +4,7 @@
  */
 import { nodeRuntime } from "../src/runtime/node.js";
 import { provideRuntime } from "../src/runtime/provider.js";
-import { fovea } from "./contestants/fovea.js";
+import { fovea, foveaCheckpointed } from "./contestants/fovea.js";
 import { foveaOnWasm } from "./contestants/fovea-wasm.js";
 import { jaxJs } from "./contestants/jax-js.js";
 import { pytorchExport } from "./contestants/pytorch-export.js";
@@ -13,6 +13,7 @@ import { tensorFlowJs } from "./contestants/tensorflow-js.js";
 
 const contestants: Readonly<Record<string, (...args: string[]) => Promise<Contestant>>> = {
   fovea,
+  checkpointed: foveaCheckpointed,
   wasm: foveaOnWasm,
   export: pytorchExport,
   tfjs: tensorFlowJs,

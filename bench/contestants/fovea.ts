@@ -4,6 +4,7 @@ import { version } from "../../src/base/version.js";
 import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
 import { loadCheckpoint } from "../../src/models/checkpoint-load.js";
 import { defaultRuntime } from "../../src/runtime/provider.js";
+import { checkpointBlocks } from "../suite/checkpoint-blocks.js";
 import { networks } from "../suite/networks.js";
 import type { WorkFiles } from "../suite/protocol.js";
 import { prepareBuild } from "./build.js";
@@ -11,17 +12,20 @@ import { prepareMechanism, prepareReference } from "./mechanism.js";
 import { prepareNetwork } from "./network.js";
 import type { Contestant, PrepareRequest, ReadyWork } from "./serve.js";
 
-/** fovea on the CPU. */
-export async function fovea(): Promise<Contestant> {
+/** fovea on the CPU. @param checkpoint with blocks that are computed again in the backward pass */
+async function contestant(checkpoint: boolean): Promise<Contestant> {
   const { version: onnxruntime = "none" } = await defaultRuntime().info({ devices: false });
   return {
     versions: { fovea: version, "onnxruntime-node": onnxruntime, node: process.version },
-    prepare,
+    prepare: (request) => prepare(request, checkpoint),
     close: async () => undefined,
   };
 }
 
-async function prepare({ work, threads, files }: PrepareRequest): Promise<ReadyWork> {
+export const fovea = () => contestant(false);
+export const foveaCheckpointed = () => contestant(true);
+
+async function prepare({ work, threads, files }: PrepareRequest, checkpoint: boolean): Promise<ReadyWork> {
   switch (work.kind) {
     case "mechanism":
       return prepareMechanism(work, threads);
@@ -31,6 +35,7 @@ async function prepare({ work, threads, files }: PrepareRequest): Promise<ReadyW
       return prepareBuild(work, threads);
     case "network": {
       const model = networks[work.network].build();
+      if (checkpoint) checkpointBlocks(model);
       const { tensors } = readSafetensors(await readFile(files!.weights));
       loadCheckpoint(model, tensors, { names: "torch" });
       const { output, ...ready } = await prepareNetwork(model, work, { device: "cpu", threads });

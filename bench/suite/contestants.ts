@@ -26,9 +26,18 @@ function typescript(...args: string[]): Command {
 /** The contestant that all others are compared with. */
 export const ours: ContestantChoice = { name: "fovea", command: typescript("fovea") };
 
+/** Ours with blocks that are computed again in the backward pass. */
+export const checkpointing: ContestantChoice = {
+  name: "fovea, checkpointed",
+  command: typescript("checkpointed"),
+  refuses: ({ work }) => (work.pass === "inference" ? "there is no backward pass" : undefined),
+};
+
 /** Who else takes part. */
 export interface PeerOptions {
   readonly threads: number;
+  /** fovea with blocks that are computed again in the backward pass. */
+  readonly checkpoint: boolean;
   /** fovea on WebAssembly, in headless Chromium. */
   readonly wasm: boolean;
   /** A Python with torch. */
@@ -95,8 +104,16 @@ function listed(text: string | undefined): string[] {
   return text === undefined ? [] : text.split(",").map((part) => part.trim());
 }
 
-function namedPeers({ threads, wasm, python, peers, peerModules }: PeerOptions): ContestantChoice[] {
+function namedPeers({
+  threads,
+  checkpoint,
+  wasm,
+  python,
+  peers,
+  peerModules,
+}: PeerOptions): ContestantChoice[] {
   const chosen: ContestantChoice[] = [];
+  if (checkpoint) chosen.push(checkpointing);
   if (wasm) chosen.push({ name: "fovea, WebAssembly", command: typescript("wasm"), elsewhere: true });
   if (python !== undefined) chosen.push(...pytorch(python, threads));
   for (const name of listed(peers)) {

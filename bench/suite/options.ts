@@ -24,6 +24,7 @@ export const help = `npm run bench -- [options]
   --rounds N             interleaved rounds (default 9; 3 with --quick)
   --threads N            threads of every contestant (default 2)
   --quick                small batches and few rounds: to try the benchmark, the figures say nothing
+  --checkpoint           fovea as well with blocks that are computed again in the backward pass
   --wasm                 fovea on WebAssembly as well, in headless Chromium
   --python PATH          PyTorch as well: a Python with torch, timm, torchvision, safetensors, and onnx and onnxscript for its export
   --peers NAMES          libraries in JavaScript as well: tfjs, jax-js
@@ -47,6 +48,7 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
     rounds: count("rounds", values.rounds, quick ? 3 : 9),
     threads: count("threads", values.threads, 2),
     quick,
+    checkpoint: values.checkpoint ?? false,
     wasm: values.wasm ?? false,
     python: values.python,
     peers: values.peers,
@@ -67,6 +69,7 @@ function parsed(args: readonly string[]) {
         rounds: { type: "string" },
         threads: { type: "string" },
         quick: { type: "boolean" },
+        checkpoint: { type: "boolean" },
         wasm: { type: "boolean" },
         python: { type: "string" },
         peers: { type: "string" },

@@ -42,4 +42,6 @@ export interface Emitter {
   addForm(value: string, kind: string, other: string): void;
   /** Adds an initializer, or finds an equal one, and returns its name. */
   constant(tensor: HostTensor): string;
+  /** The same for the sizes that a value gets, which a model may keep from ONNX Runtime's planner. */
+  sizes(values: readonly number[]): string;
 }

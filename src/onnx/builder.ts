@@ -72,10 +72,15 @@ export class ModelBuilder implements Emitter {
   readonly #forms = new Map<string, string>();
   readonly #counters = new Map<string, number>();
   readonly #domains = new Set<string>();
+  readonly #withholdsSizes: boolean;
+  /** Sizes that are withheld: initializers that are inputs as well, by their values. */
+  readonly #sizes = new Map<string, ValueRecord>();
 
-  constructor(target: Target) {
+  /** @param options.withholdsSizes declares the sizes of Reshape nodes as something that a run may change, so that nobody relies on them */
+  constructor(target: Target, { withholdsSizes = false }: { readonly withholdsSizes?: boolean } = {}) {
     irVersionOf(target.opset);
     this.target = target;
+    this.#withholdsSizes = withholdsSizes;
   }
 
   /** Number of nodes so far. */
@@ -144,6 +149,18 @@ export class ModelBuilder implements Emitter {
     return entry.name;
   }
 
+  sizes(values: readonly number[]): string {
+    const data = BigInt64Array.from(values, BigInt);
+    const tensor = { dtype: "int64", shape: [values.length], data } as const;
+    if (!this.#withholdsSizes) return this.constant(tensor);
+    const key = values.join();
+    const known = this.#sizes.get(key);
+    if (known) return known.name;
+    const name = this.initializer(this.#fresh("sizes"), tensor);
+    this.#sizes.set(key, { name, dtype: "int64", shape: tensor.shape });
+    return name;
+  }
+
   /** Declares an input of the model and returns its name. */
   input(name: string, dtype: DType, shape: readonly OnnxSize[]): string {
     checkSizes(`input '${name}'`, shape);
@@ -201,7 +218,7 @@ export class ModelBuilder implements Emitter {
     const graph = {
       name: "fovea",
       node: [...nodes, ...identities].map((node) => nodeProto(node, renamed)),
-      input: this.#inputs.map(valueInfo),
+      input: [...this.#inputs, ...this.#sizes.values()].map(valueInfo),
       output: this.#outputs.map(valueInfo),
     };
     const initializers = this.#initializers.map(({ name, tensor }) => ({

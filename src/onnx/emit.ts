@@ -2,10 +2,11 @@ import { FoveaError } from "../base/errors.js";
 import { ancestors } from "../graph/ancestors.js";
 import type { Target } from "../graph/emitter.js";
 import { foldCalls } from "../graph/fold.js";
-import { sameShape } from "../graph/size.js";
+import { isConcrete, sameShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Variable } from "../graph/variable.js";
 import { provideCpuForms } from "../ops/cpu-forms.js";
+import { reshapeNode } from "../ops/nodes.js";
 import { ModelBuilder, type OnnxSize } from "./builder.js";
 import { isLayoutFree } from "./cpu/channels.js";
 import { forms } from "./cpu/forms.js";
@@ -39,10 +40,15 @@ export const sessionOpset = 21;
 /**
  * Emits the nodes that the outputs depend on as an ONNX model. Composites are expanded, equal calls are merged, and what no output
  * needs is left out.
+ *
+ * Where weights are inputs, as in training steps, ONNX Runtime's planner on the CPU is not told the sizes of what is computed. It would
+ * give a tensor the memory of an earlier one of equal size, however long ago that was read last, and hold it in between: a third more
+ * memory for a U-Net's step, and all that recomputing activations saves (docs/decisions/0012-memory-of-a-training-step.md).
  * @throws FoveaError where an output depends on an input or variable that was not named
  */
 export function emitModel(request: EmitRequest): EmittedModel {
-  const builder = new ModelBuilder(request.target);
+  const withholdsSizes = request.target.kind === "cpu" && request.variablesAs === "inputs";
+  const builder = new ModelBuilder(request.target, { withholdsSizes });
   if (request.target.kind === "cpu") provideCpuForms(builder, forms);
   const reached = reachableLeaves(request.outputs.values());
   const lowered = lower([...request.outputs.values()], request.target);
@@ -52,7 +58,13 @@ export function emitModel(request: EmitRequest): EmittedModel {
     names.set(tensor, builder.input(name, tensor.dtype, tensor.shape.map(onnxSize)));
     usedInputs.push(name);
   };
-  for (const [name, tensor] of request.inputs) if (reached.has(tensor)) declare(name, tensor);
+  for (const [name, tensor] of request.inputs) {
+    if (!reached.has(tensor)) continue;
+    declare(name, tensor);
+    if (withholdsSizes && isConcrete(tensor.shape)) {
+      names.set(tensor, reshapeNode(builder, names.get(tensor)!, tensor.shape));
+    }
+  }
   for (const [name, variable] of request.variables) {
     if (!reached.has(variable)) continue;
     if (request.variablesAs === "inputs") declare(name, variable);

@@ -7,7 +7,7 @@ export function int64Vector(emit: Emitter, values: readonly number[]): string {
 
 /** A Reshape node; at most one size may be -1. */
 export function reshapeNode(emit: Emitter, x: string, shape: readonly number[]): string {
-  return emit.node("Reshape", [x, int64Vector(emit, shape)]);
+  return emit.node("Reshape", [x, emit.sizes(shape)]);
 }
 
 export function transposeNode(emit: Emitter, x: string, perm: readonly number[]): string {

@@ -54,6 +54,11 @@ describe("contestants", () => {
     ]);
     expect(chosen("--python", "/bin/python", "--threads", "3")).toHaveLength(4);
     expect(() => chosen("--peers", "tf")).toThrow(OptionError);
+    const [checkpointed] = chosen("--checkpoint");
+    expect(checkpointed!.name).toBe("fovea, checkpointed");
+    expect(checkpointed!.refuses!({ id: "a row", work: small })).toBeUndefined();
+    const inference = { id: "a row", work: { ...small, pass: "inference" } } as const;
+    expect(checkpointed!.refuses!(inference)).toMatch(/no backward pass/);
   });
 
   it("can be left out", () => {

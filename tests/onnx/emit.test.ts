@@ -25,6 +25,7 @@ import {
   sum,
   tanh,
 } from "../../src/ops/index.js";
+import { defaultRuntime } from "../../src/runtime/provider.js";
 import { evaluate, load, numbers, vector } from "../ops/evaluate.js";
 
 const portable: Target = { kind: "portable", opset: 20 };
@@ -32,10 +33,14 @@ const portable: Target = { kind: "portable", opset: 20 };
 function emit(
   leaves: readonly Tensor[],
   outputs: Readonly<Record<string, Tensor>>,
-  options: { variables?: readonly Variable[]; variablesAs?: "inputs" | "initializers" } = {},
+  options: {
+    variables?: readonly Variable[];
+    variablesAs?: "inputs" | "initializers";
+    target?: Target;
+  } = {},
 ): EmittedModel {
   return emitModel({
-    target: portable,
+    target: options.target ?? portable,
     inputs: new Map(leaves.map((leaf, index) => [`x${index}`, leaf])),
     variables: new Map((options.variables ?? []).map((variable, index) => [`w${index}`, variable])),
     variablesAs: options.variablesAs ?? "inputs",
@@ -51,6 +56,44 @@ function graphOf(model: EmittedModel) {
 
 /** ONNX operators of a model, in order. */
 const opTypes = (model: EmittedModel) => graphOf(model).node.map((node) => node.opType);
+
+describe("sizes", () => {
+  const cpu: Target = { kind: "cpu", opset: 20 };
+  const x = input("x", [2, 6]);
+  const weight = parameter([3], constantValue(2));
+  weight.initialize({ seed: 0, path: "weight" });
+  const y = mul(reshape(x, { shape: [4, 3] }), weight);
+
+  it("are withheld on the CPU where weights are inputs", async () => {
+    const model = emit([x], { y }, { variables: [weight], target: cpu });
+    const { node, input: inputs, initializer } = graphOf(model);
+    const sizes = node.filter(({ opType }) => opType === "Reshape").map((each) => each.input[1]!);
+    expect(sizes).toHaveLength(2);
+    // An initializer that is an input as well: what a run may change.
+    for (const name of sizes) {
+      expect(inputs.map((each) => each.name)).toContain(name);
+      expect(initializer.map((each) => each.name)).toContain(name);
+    }
+    expect(model.usedInputs).toEqual(["x0", "w0"]);
+    const session = await defaultRuntime().createSession(model.bytes);
+    expect(session.inputs.map(({ name }) => name)).toEqual(["x0", "w0"]);
+    const data = Float32Array.from({ length: 12 }, (_, index) => index);
+    const results = await session.run({
+      x0: { dtype: "float32", shape: [2, 6], data },
+      w0: vector(1, 2, 3),
+    });
+    expect(results.y!.shape).toEqual([4, 3]);
+    expect([...results.y!.data]).toEqual([0, 2, 6, 3, 8, 15, 6, 14, 24, 9, 20, 33]);
+    await session.close();
+  });
+
+  it("are told where weights are constant, and elsewhere", () => {
+    for (const options of [{ variablesAs: "initializers", target: cpu }, { target: portable }] as const) {
+      const { input: inputs } = graphOf(emit([x], { y }, { variables: [weight], ...options }));
+      expect(inputs.map(({ name }) => name)).toEqual("variablesAs" in options ? ["x0"] : ["x0", "w0"]);
+    }
+  });
+});
 
 describe("an emitted model", () => {
   it("leaves out what no output needs", () => {

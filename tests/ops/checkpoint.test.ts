@@ -276,4 +276,30 @@ describe("stages of a network", () => {
     }
     expect(found.find(([name]) => name === "1.norm.runningMean")![1].some((value) => value !== 0)).toBe(true);
   });
+
+  it("can be other methods than forward", async () => {
+    class Encoder extends Module {
+      readonly linear = new Linear({ inFeatures: 4, outFeatures: 4 });
+
+      encode(x: Tensor): { y: Tensor } {
+        return { y: tanh(this.linear.forward(x)) };
+      }
+    }
+    const encoder = new Encoder();
+    const kept = encoder.encode;
+    expect(checkpointed(encoder, "encode")).toBe(encoder);
+    expect(encoder.encode).not.toBe(kept);
+    expect(Object.keys(encoder)).not.toContain("encode");
+    const slopes = await Promise.all(
+      [kept.bind(encoder), encoder.encode].map(async (encode) => {
+        const body = (x: Tensor) => gradients(sum(encode(x).y, { keepDims: false }), [x])[0]!;
+        const executable = await compile(trace(body, { shape: [2, 4] }, { model: encoder }));
+        const { outputs } = await executable.run({ x: ramp([2, 4]) });
+        await executable.close();
+        return numbers(outputs.y!);
+      }),
+    );
+    expect(slopes[1]).toEqual(slopes[0]);
+    expect(slopes[0]!.some((slope) => slope !== 0)).toBe(true);
+  });
 });

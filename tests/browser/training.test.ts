@@ -115,7 +115,7 @@ describe("a page that trains SE-ResNet-20 gets the losses and maps of Node.js", 
   it.each([
     { device: "wasm", threads: 1, size: 32 },
     { device: "wasm", threads: 2, size: 32 },
-    { device: "webgpu", threads: 1, size: 8 },
+    { device: "webgpu", threads: 1, size: 12 },
   ])(
     "on $device with $threads threads, images of $size pixels",
     async ({ size, ...session }) => {

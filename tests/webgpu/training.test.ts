@@ -6,7 +6,7 @@ import { largestDifference } from "../support/difference.js";
 await useSoftwareVulkan();
 
 const steps = 30;
-const imageSize = 8;
+const imageSize = 12;
 
 describe("training on WebGPU", () => {
   it("gives a squeeze-and-excitation block the CPU's losses and maps", async () => {

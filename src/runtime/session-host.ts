@@ -77,11 +77,13 @@ export class SessionHost implements Handlers {
     // A session with results that become a state writes them into the state's memory.
     const targetWriter =
       deviceOutputs.length > 0 && !hasDeviceMemory(device) ? engine.targetWriter : undefined;
+    // Others compute in between, or the data of the next step are made.
+    const sharesCores = this.#sessions.size > 0 || deviceOutputs.length > 0;
     const places = Object.fromEntries(deviceOutputs.map((output) => [output, "gpu-buffer"] as const));
     const create = async () => {
       if (hasDeviceMemory(device)) await engine.keepDevice();
       return engine.ort.InferenceSession.create(targetWriter?.prepare(model) ?? model, {
-        ...ortSessionOptions(device, threads, options),
+        ...ortSessionOptions(device, threads, options, { sharesCores }),
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(bindsOutputs ? { preferredOutputLocation: places } : {}),
         ...recorder?.options,

@@ -36,8 +36,9 @@ export function deviceProvider(device: DeviceName): InferenceSession.ExecutionPr
 /**
  * Options of ONNX Runtime for a session.
  *
- * Each session has threads of its own, which wait for the next operator by spinning. They stop at the end of a run: one session computes
- * at a time, and the threads of those before it would take the cores from it.
+ * Each session has threads of its own, which wait for the next operator by spinning. One session computes at a time, and the threads of
+ * those before it would take the cores from it: `sharesCores` has them sleep at the end of a run. To wake them costs the next run some
+ * tenths of a millisecond.
  *
  * Memory patterns are off: they take a third to a half more memory and save no time. The arena is on: without it a step
  * spends its time in page faults. Parallel execution of nodes is twice as slow.
@@ -46,6 +47,7 @@ export function ortSessionOptions(
   device: DeviceName,
   threads: number,
   options: SessionOptions,
+  { sharesCores }: { readonly sharesCores: boolean },
 ): InferenceSession.SessionOptions {
   return {
     executionProviders: [deviceProvider(device)],
@@ -60,7 +62,7 @@ export function ortSessionOptions(
     extra: {
       session: {
         intra_op: { allow_spinning: (options.spinning ?? true) ? "1" : "0" },
-        force_spinning_stop: "1",
+        force_spinning_stop: (options.spinning ?? !sharesCores) ? "0" : "1",
         disable_prepacking: (options.prepacking ?? true) ? "0" : "1",
       },
     },

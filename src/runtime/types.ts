@@ -28,7 +28,10 @@ export interface SessionOptions {
   readonly placement?: boolean;
   /** ONNX Runtime's own graph rewriting; "all" unless told. */
   readonly graphOptimizationLevel?: "disabled" | "basic" | "extended" | "all";
-  /** Waiting threads spin, which is faster while nothing else needs the cores; true unless told. */
+  /**
+   * Waiting threads spin, which is faster while nothing else needs the cores. Unless told they spin between the operators of a run, and
+   * between runs where the session is the runtime's first and no training step; `true`: always, `false`: never.
+   */
   readonly spinning?: boolean;
   /** Constant weights are kept a second time in the layout that the kernels like; true unless told. */
   readonly prepacking?: boolean;

@@ -42,7 +42,7 @@ function operatorsOf(shape: Shape, body: (x: Tensor) => Tensor, target: Target):
     target,
     inputs: new Map([["x", x]]),
     variables: new Map(),
-    variablesAs: "inputs",
+    variablesAs: "initializers",
     outputs: new Map([["y", body(x)]]),
     producerVersion: "0",
   });

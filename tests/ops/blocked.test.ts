@@ -62,7 +62,7 @@ function operatorsOf(
     target,
     inputs: new Map(leaves.map((leaf, index) => [`input${index}`, leaf])),
     variables: new Map(),
-    variablesAs: "inputs",
+    variablesAs: "initializers",
     outputs: new Map(Object.entries(body(...leaves))),
     producerVersion: "0",
   });
@@ -340,7 +340,7 @@ describe("a scalar and a tensor that ends in axes of size 1", () => {
       target: cpu,
       inputs: new Map([["x", small]]),
       variables: new Map(),
-      variablesAs: "inputs",
+      variablesAs: "initializers",
       outputs: new Map([["y", mul(small, 2)]]),
       producerVersion: "0",
     });

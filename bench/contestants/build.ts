@@ -37,7 +37,7 @@ async function buildOnce(work: BuildWork, threads: number) {
   // Traces and differentiates again, which is taken off.
   const step = buildTrainingStep({ ...options, target });
   const builtAt = performance.now();
-  const session = await defaultRuntime().createSession(step.bytes, { threads });
+  const session = await defaultRuntime().createSession(step.bytes, { ...step.sessionOptions, threads });
   const loadedAt = performance.now();
   await session.close();
   const [trace, gradient] = [tracedAt - start, differentiatedAt - tracedAt];

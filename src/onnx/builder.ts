@@ -1,29 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, elementCount, type HostTensor } from "../base/dtype.js";
 import { FormatError } from "../base/errors.js";
-import type { Emitter, OnnxAttribute, OnnxAttributes, Target } from "../graph/emitter.js";
-import { dataTypeOf } from "./dtypes.js";
+import type { Emitter, OnnxAttributes, Target } from "../graph/emitter.js";
 import { bytesOf, encodeModel, type Initializer } from "./encode-model.js";
-import { fastToSort } from "./fast-to-sort.js";
-import {
-  type AttributeProto,
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
-  type NodeProto,
-  NodeProtoSchema,
-  OperatorSetIdProtoSchema,
-  StringStringEntryProtoSchema,
-  TensorShapeProto_DimensionSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
-  type ValueInfoProto,
-  ValueInfoProtoSchema,
-} from "./generated/onnx_pb.js";
+import { OperatorSetIdProtoSchema, StringStringEntryProtoSchema } from "./generated/onnx_pb.js";
+import type { NodeRecord, OnnxSize, OutputRecord, ValueRecord } from "./graph-records.js";
+import { type Guard, identity, needed, withGuard } from "./guarded-outputs.js";
 import { domainVersions, irVersionOf } from "./opset.js";
-
-/** A size of an input or output: a number, or the name of a symbolic size. */
-export type OnnxSize = number | string;
+import { nodeProto, valueInfo } from "./protos.js";
 
 /** What `ModelBuilder.build` writes beside the graph. */
 export interface BuildOptions {
@@ -31,21 +15,6 @@ export interface BuildOptions {
   readonly producerVersion: string;
   /** Key-value pairs of the model (metadata_props). */
   readonly metadata?: Readonly<Record<string, string>>;
-}
-
-interface NodeRecord {
-  readonly name: string;
-  readonly opType: string;
-  readonly domain: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly attributes: OnnxAttributes;
-}
-
-interface ValueRecord {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly OnnxSize[];
 }
 
 /** Bytes of a constant that enter its hash; candidates are compared whole. */
@@ -63,7 +32,8 @@ export class ModelBuilder implements Emitter {
   scope = "";
   readonly #nodes: NodeRecord[] = [];
   readonly #inputs: ValueRecord[] = [];
-  readonly #outputs: (ValueRecord & { readonly value: string })[] = [];
+  readonly #outputs: OutputRecord[] = [];
+  #guard: Guard | undefined;
   readonly #initializers: Initializer[] = [];
   readonly #constants = new Map<string, { readonly name: string; readonly tensor: HostTensor }[]>();
   /** Names of all values that nodes can refer to; true where a node produces the value. */
@@ -120,14 +90,11 @@ export class ModelBuilder implements Emitter {
 
   /** Leaves out the nodes that no output depends on. */
   prune(): void {
-    const needed = new Set(this.#outputs.map(({ value }) => value));
-    // Nodes stand after those that they depend on.
-    const kept = [...this.#nodes].reverse().filter(({ inputs, outputs }) => {
-      if (!outputs.some((output) => needed.has(output))) return false;
-      for (const input of inputs) needed.add(input);
-      return true;
-    });
-    this.#nodes.splice(0, this.#nodes.length, ...kept.reverse());
+    const roots = [
+      ...this.#outputs.map(({ value }) => value),
+      ...(this.#guard ? [this.#guard.condition, ...this.#guard.otherwise.values()] : []),
+    ];
+    this.#nodes.splice(0, this.#nodes.length, ...needed(this.#nodes, roots));
   }
 
   constant(tensor: HostTensor): string {
@@ -192,13 +159,17 @@ export class ModelBuilder implements Emitter {
     this.#outputs.push({ name, dtype, shape: [...shape], value });
   }
 
+  /** Gives outputs other values where a condition does not hold; what they need alone is then not computed. */
+  guard(guard: Guard): void {
+    for (const value of [guard.condition, ...guard.otherwise.values()])
+      this.#requireValue(value, "the guard");
+    this.#guard = guard;
+  }
+
   /** Encodes the model. @throws FormatError if it is larger than a protocol-buffer message can be. */
   build(options: BuildOptions): Uint8Array {
-    const { renamed, identities } = this.#publicNames();
-    const nodes = fastToSort(
-      this.#nodes,
-      this.#inputs.map(({ name }) => name),
-    );
+    const { nodes, outputs } = this.#guarded();
+    const { renamed, identities } = this.#publicNames(outputs);
     const model = {
       irVersion: BigInt(irVersionOf(this.target.opset)),
       producerName: "fovea",
@@ -228,16 +199,28 @@ export class ModelBuilder implements Emitter {
     return encodeModel(model, graph, initializers);
   }
 
+  /** Nodes and outputs, behind the guard where there is one. */
+  #guarded(): { nodes: readonly NodeRecord[]; outputs: readonly OutputRecord[] } {
+    const graph = { nodes: this.#nodes, outputs: this.#outputs };
+    if (this.#guard === undefined) return graph;
+    const names = this.#outputs.map(() => {
+      const name = this.#fresh("guard");
+      this.#define(name, true);
+      return name;
+    });
+    return withGuard(graph, this.#guard, names);
+  }
+
   /** Final names of values that differ from those they were made under, and the Identity nodes that outputs need. */
-  #publicNames(): { renamed: ReadonlyMap<string, string>; identities: readonly NodeRecord[] } {
+  #publicNames(outputs: readonly OutputRecord[]): {
+    renamed: ReadonlyMap<string, string>;
+    identities: readonly NodeRecord[];
+  } {
     const renamed = new Map<string, string>();
     const identities: NodeRecord[] = [];
-    for (const { name, value } of this.#outputs) {
+    for (const { name, value } of outputs) {
       if (this.#values.get(value) === true && !renamed.has(value)) renamed.set(value, name);
-      else {
-        const node = { opType: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} };
-        identities.push({ name: `${name}/Identity`, ...node });
-      }
+      else identities.push(identity(name, value));
     }
     // An inner value that happens to carry the public name of another one makes room.
     for (const name of this.#outputNames) {
@@ -316,55 +299,4 @@ function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
-}
-
-function nodeProto(node: NodeRecord, renamed: ReadonlyMap<string, string>): NodeProto {
-  return create(NodeProtoSchema, {
-    name: node.name,
-    opType: node.opType,
-    // The default domain is left out, as other exporters do.
-    ...(node.domain === "" ? {} : { domain: node.domain }),
-    input: node.inputs.map((name) => renamed.get(name) ?? name),
-    output: node.outputs.map((name) => renamed.get(name) ?? name),
-    attribute: Object.entries(node.attributes).map(([name, value]) => attributeProto(node.name, name, value)),
-  });
-}
-
-function attributeProto(node: string, name: string, value: OnnxAttribute): AttributeProto {
-  const integer = (x: number): bigint => {
-    if (!Number.isSafeInteger(x))
-      throw new FormatError(`${node}: attribute ${name} is ${x}; expected an integer`);
-    return BigInt(x);
-  };
-  const type = AttributeProto_AttributeType;
-  if ("int" in value) {
-    return create(AttributeProtoSchema, { name, type: type.INT, i: integer(value.int) });
-  }
-  if ("ints" in value) {
-    return create(AttributeProtoSchema, { name, type: type.INTS, ints: value.ints.map(integer) });
-  }
-  if ("float" in value) return create(AttributeProtoSchema, { name, type: type.FLOAT, f: value.float });
-  if ("floats" in value) {
-    return create(AttributeProtoSchema, { name, type: type.FLOATS, floats: [...value.floats] });
-  }
-  return create(AttributeProtoSchema, { name, type: type.STRING, s: new TextEncoder().encode(value.string) });
-}
-
-function valueInfo({ name, dtype, shape }: ValueRecord): ValueInfoProto {
-  const dim = shape.map((size) =>
-    create(TensorShapeProto_DimensionSchema, {
-      value:
-        typeof size === "number"
-          ? { case: "dimValue", value: BigInt(size) }
-          : { case: "dimParam", value: size },
-    }),
-  );
-  const tensor = create(TypeProto_TensorSchema, {
-    elemType: dataTypeOf[dtype],
-    shape: create(TensorShapeProtoSchema, { dim }),
-  });
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }),
-  });
 }

@@ -2,7 +2,6 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, type HostArray, type HostTensor, hostArray } from "../base/dtype.js";
 import { FormatError } from "../base/errors.js";
 import type { OnnxAttribute } from "../graph/emitter.js";
-import type { OnnxSize } from "./builder.js";
 import { dataTypeName, dtypeOf } from "./dtypes.js";
 import {
   type AttributeProto,
@@ -15,6 +14,7 @@ import {
   TensorProto_DataLocation,
   type ValueInfoProto,
 } from "./generated/onnx_pb.js";
+import type { OnnxSize } from "./graph-records.js";
 
 /** An input or output of a decoded model. A size without number or name is "?". */
 export interface OnnxValueInfo {

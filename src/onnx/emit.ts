@@ -7,10 +7,11 @@ import type { Tensor } from "../graph/tensor.js";
 import type { Variable } from "../graph/variable.js";
 import { provideCpuForms } from "../ops/cpu-forms.js";
 import { reshapeNode } from "../ops/nodes.js";
-import { ModelBuilder, type OnnxSize } from "./builder.js";
+import { ModelBuilder } from "./builder.js";
 import { isLayoutFree } from "./cpu/channels.js";
 import { forms } from "./cpu/forms.js";
 import { fromBlocks, toBlocks } from "./cpu/layout.js";
+import type { OnnxSize } from "./graph-records.js";
 import { lower } from "./lowering/index.js";
 
 /** What to emit. */
@@ -22,6 +23,8 @@ export interface EmitRequest {
   readonly variables: ReadonlyMap<string, Variable>;
   readonly variablesAs: "inputs" | "initializers";
   readonly outputs: ReadonlyMap<string, Tensor>;
+  /** Outputs that are computed only where a condition, one bool, holds, and the tensors that they have the values of elsewhere. */
+  readonly guard?: { readonly condition: Tensor; readonly otherwise: ReadonlyMap<string, Tensor> };
   readonly producerVersion: string;
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -50,8 +53,12 @@ export function emitModel(request: EmitRequest): EmittedModel {
   const withholdsSizes = request.target.kind === "cpu" && request.variablesAs === "inputs";
   const builder = new ModelBuilder(request.target, { withholdsSizes });
   if (request.target.kind === "cpu") provideCpuForms(builder, forms);
-  const reached = reachableLeaves(request.outputs.values());
-  const lowered = lower([...request.outputs.values()], request.target);
+  const { outputs, guard } = request;
+  const guarding = guard ? [guard.condition, ...guard.otherwise.values()] : [];
+  // The walk begins at the last one.
+  const roots = [...guarding, ...outputs.values()];
+  const reached = reachableLeaves(roots);
+  const lowered = lower(roots, request.target);
   const names = new Map<Tensor, string>();
   const usedInputs: string[] = [];
   const declare = (name: string, tensor: Tensor) => {
@@ -74,8 +81,16 @@ export function emitModel(request: EmitRequest): EmittedModel {
     }
   }
   foldCalls(lowered, names, (tensor, operands) => emitCall(builder, tensor, operands));
-  for (const [index, [name, tensor]] of [...request.outputs].entries()) {
-    builder.output(name, tensor.dtype, tensor.shape.map(onnxSize), names.get(lowered[index]!)!);
+  const [guardNames, outputNames] = [lowered.slice(0, guarding.length), lowered.slice(guarding.length)].map(
+    (tensors) => tensors.map((tensor) => names.get(tensor)!),
+  ) as [string[], string[]];
+  for (const [index, [name, tensor]] of [...outputs].entries()) {
+    builder.output(name, tensor.dtype, tensor.shape.map(onnxSize), outputNames[index]!);
+  }
+  if (guard) {
+    const [condition, ...kept] = guardNames;
+    const otherwise = [...guard.otherwise.keys()].map((name, index) => [name, kept[index]!] as const);
+    builder.guard({ condition: condition!, otherwise: new Map(otherwise) });
   }
   builder.prune();
   const { producerVersion, metadata } = request;

@@ -32,8 +32,9 @@ export interface StagedModel extends EmittedModel {
  */
 export function emitStagedModel(request: EmitRequest, graph: Pick<Graph, "noise">): StagedModel {
   const inputs = new Map(request.inputs);
+  const { guard: _, ...unguarded } = request;
   const stages = hostCallsOf(request.outputs.values()).map((call, index): HostStage => {
-    const { bytes, nodeCount, usedInputs } = emitModel({ ...request, inputs, outputs: call.tensors });
+    const { bytes, nodeCount, usedInputs } = emitModel({ ...unguarded, inputs, outputs: call.tensors });
     const used = new Set(usedInputs);
     const names = new Map([...call.results.keys()].map((name) => [name, `host:${index}:${name}`]));
     for (const [name, tensor] of call.results) inputs.set(names.get(name)!, tensor);

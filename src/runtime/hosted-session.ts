@@ -81,10 +81,11 @@ export class HostedSession {
     const inPlace = this.engine.writesTargets && !hasDeviceMemory(this.placedOn.device);
     const values = new Map<string, Value>();
     if (inPlace) {
+      const overwrites = new Set(call.overwrites);
       for (const [name, output] of next) {
-        const spare = state.hostSpare(name);
-        values.set(name, spare);
-        targets[output] = this.engine.tensor(spare);
+        const place = (overwrites.has(name) ? state.hostCurrent(name) : undefined) ?? state.hostSpare(name);
+        values.set(name, place);
+        targets[output] = this.engine.tensor(place);
       }
       for (const name of fetches) targets[name] ??= this.#ownTarget(name);
     }

@@ -59,6 +59,12 @@ export class StateTensors {
     return slot.spare;
   }
 
+  /** The memory on the host that a state has now; undefined where it lies on a device. */
+  hostCurrent(name: string): HostTensor | undefined {
+    const { current } = this.#slot(name);
+    return current instanceof DeviceTensor ? undefined : current;
+  }
+
   /** Before a step: the values before the last one are lost. */
   begin(): void {
     for (const slot of this.#slots.values()) {
@@ -71,10 +77,11 @@ export class StateTensors {
     this.#canRevert = false;
   }
 
-  /** After a step: its results are the present values. */
+  /** After a step: its results are the present values. One that was written over cannot be reverted. */
   commit(next: ReadonlyMap<string, Value>): void {
     for (const [name, value] of next) {
       const slot = this.#slot(name);
+      if (slot.current === value) continue;
       slot.spare = slot.current;
       slot.current = value;
       slot.written = true;

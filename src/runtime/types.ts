@@ -64,6 +64,11 @@ export interface StepCall {
   readonly fetches: readonly string[];
   /** By name of a state: the output that becomes its new value. A state that is not named keeps its value. */
   readonly next: Readonly<Record<string, string>>;
+  /**
+   * States whose new value may be written where the present one lies, as far as the device can: the model has to read each element
+   * before it writes it. They cannot be reverted, and a run that fails on the way leaves them partly written.
+   */
+  readonly overwrites?: readonly string[];
   readonly noise?: readonly Noise[];
   /** Key of the noise; required where there is noise. */
   readonly seed?: number;

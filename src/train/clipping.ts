@@ -1,6 +1,7 @@
 import { checkNumber } from "../base/check.js";
 import type { Tensor } from "../graph/tensor.js";
 import { add, div, maximum, minimum, mul, sqrt, square } from "../ops/arithmetic.js";
+import { equal } from "../ops/compare.js";
 import { sum } from "../ops/reduce.js";
 
 /** Limit of the gradient: of the norm of all its values together, or of each value. */
@@ -10,6 +11,16 @@ export type Clipping = { readonly norm: number } | { readonly value: number };
 export function globalNorm(tensors: readonly Tensor[]): Tensor {
   const squares = tensors.map((tensor) => sum(square(tensor), { keepDims: false }));
   return sqrt(squares.reduce((total, part) => add(total, part)));
+}
+
+/** Whether scalars are all finite: a bool. */
+export function areFinite(scalars: readonly Tensor[]): Tensor {
+  // Infinity and NaN times 0 are NaN.
+  const zeros = scalars.map((scalar) => mul(scalar, 0));
+  return equal(
+    zeros.reduce((sum, zero) => add(sum, zero)),
+    0,
+  );
 }
 
 /**

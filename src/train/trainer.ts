@@ -98,6 +98,7 @@ export class Trainer {
     const definition = buildTrainingStep({ target, ...options });
     const session = await runtime.createSession(definition.bytes, {
       name: "training step",
+      ...definition.sessionOptions,
       ...sessionOptions,
       deviceOutputs: Object.values(definition.next),
     });
@@ -183,6 +184,7 @@ export class Trainer {
       feeds: used({ ...feeds, ...fromHost }, definition.fed),
       fetches: [stepNames.loss, stepNames.gradientNorm, ...definition.metrics.map(stepNames.metric)],
       next: definition.next,
+      overwrites: definition.overwrites,
       noise: definition.noise,
       ...keys,
     });

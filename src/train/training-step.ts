@@ -14,11 +14,12 @@ import { gradients } from "../ops/gradients.js";
 import { sessionTarget } from "../runtime/devices.js";
 import { emitStagedModel, type HostStage } from "../runtime/host-stages.js";
 import { namedNoise, noiseInputs } from "../runtime/noise.js";
-import type { Noise } from "../runtime/types.js";
-import { type Clipping, clipGradients, globalNorm } from "./clipping.js";
+import type { Noise, SessionOptions } from "../runtime/types.js";
+import { areFinite, type Clipping, clipGradients, globalNorm } from "./clipping.js";
 import { checkMovingAverage, type MovingAverage } from "./moving-average.js";
 import type { Objective } from "./objective.js";
 import type { Optimizer } from "./optimizers.js";
+import { overwritable, type Transition } from "./overwritable.js";
 import { type ParameterGroup, parameterSettings } from "./parameter-groups.js";
 import { type TracedObjective, traceObjective } from "./traced-objective.js";
 
@@ -53,6 +54,8 @@ export interface StateType {
  */
 export interface TrainingStep {
   readonly bytes: Uint8Array;
+  /** What a session of it is made with, unless told otherwise. */
+  readonly sessionOptions: Pick<SessionOptions, "graphOptimizationLevel">;
   /** Of all models together. */
   readonly nodeCount: number;
   /** What runs before it, each part followed by a call of the host. */
@@ -62,6 +65,8 @@ export interface TrainingStep {
   readonly states: ReadonlyMap<string, StateType>;
   /** By state: the output that becomes its next value. */
   readonly next: Readonly<Record<string, string>>;
+  /** States whose next value may be written over the present one. Where the loss or a gradient is not finite they stay as they are. */
+  readonly overwrites: readonly string[];
   /** Model inputs that have to be fed: batch tensors, scalars, and what the host gives. */
   readonly fed: ReadonlySet<string>;
   readonly noise: readonly Noise[];
@@ -130,6 +135,8 @@ export function buildTrainingStep(options: TrainingStepOptions): TrainingStep {
   const states = new Map<string, StateType>();
   const stateInputs = new Map<string, Tensor>();
   const results = new Map<string, Tensor>();
+  /** What the optimizer changes, with its value before. */
+  const updates = new Map<string, Transition>();
   const scalars = new Map<string, Tensor>();
   const scalar = (name: string, dtype: DType = "float32") => {
     const known = scalars.get(name) ?? input(name, [], dtype);
@@ -153,6 +160,10 @@ export function buildTrainingStep(options: TrainingStepOptions): TrainingStep {
     results.set(stateNames.buffer(pathOf.get(variable)!), value);
   }
 
+  const update = (state: string, present: Tensor, next: Tensor) => {
+    results.set(state, next);
+    updates.set(state, { present, next });
+  };
   const apply = accumulate > 1 ? scalar(stepNames.apply, "bool") : undefined;
   const gated = (fresh: Tensor, old: Tensor) => (apply ? where(apply, fresh, old) : fresh);
   const sums = trained.map(([path, parameter]) => {
@@ -183,15 +194,26 @@ export function buildTrainingStep(options: TrainingStepOptions): TrainingStep {
       scalars: ownScalars,
     });
     const next = gated(updated.parameter, parameter);
-    results.set(stateNames.parameter(path), next);
+    update(stateNames.parameter(path), parameter, next);
     for (const [slot, present] of Object.entries(slots)) {
-      results.set(stateNames.slot(slot, path), gated(updated.slots[slot]!, present));
+      update(stateNames.slot(slot, path), present, gated(updated.slots[slot]!, present));
     }
     if (!ema) continue;
     const average = keep(stateNames.average(path), parameter, parameter);
     const change = mul(sub(next, average), scalar(stepNames.averageRate));
-    results.set(stateNames.average(path), add(average, change));
+    update(stateNames.average(path), average, add(average, change));
   }
+
+  // On the CPU the step itself keeps what must not be lost, so that states need no second place.
+  const transitions = target.kind === "cpu" ? updates : new Map<string, Transition>();
+  const apart = [...results].filter(([state]) => !transitions.has(state)).map(([, tensor]) => tensor);
+  const overwrites = overwritable(transitions, [traced.loss, norm, ...traced.metrics.values(), ...apart]);
+  const guard = {
+    condition: areFinite([traced.loss, norm]),
+    otherwise: new Map(
+      [...overwrites].map((state) => [stepNames.next(state), transitions.get(state)!.present]),
+    ),
+  };
 
   const emitted = emitStagedModel(
     {
@@ -205,6 +227,7 @@ export function buildTrainingStep(options: TrainingStepOptions): TrainingStep {
         ...[...traced.metrics].map(([name, tensor]) => [stepNames.metric(name), tensor] as const),
         ...[...results].map(([state, tensor]) => [stepNames.next(state), tensor] as const),
       ]),
+      ...(overwrites.size > 0 ? { guard } : {}),
       producerVersion: version,
     },
     traced.graph,
@@ -212,11 +235,14 @@ export function buildTrainingStep(options: TrainingStepOptions): TrainingStep {
   const used = new Set(emitted.usedInputs);
   return {
     bytes: emitted.bytes,
+    // What is emitted for the CPU is arranged already: ONNX Runtime's rewriting takes as long as all other loading and saves no time.
+    sessionOptions: target.kind === "cpu" ? { graphOptimizationLevel: "disabled" } : {},
     nodeCount: emitted.nodeCount,
     stages: emitted.stages,
     target,
     states,
     next: Object.fromEntries([...results.keys()].map((state) => [state, stepNames.next(state)])),
+    overwrites: [...overwrites],
     fed: new Set(
       [...batchInputs(traced).keys(), ...scalars.keys(), ...hostInputs(emitted.stages).keys()].filter(
         (name) => used.has(name),

@@ -35,6 +35,26 @@ describe("the times of a profile", () => {
     ]);
   });
 
+  it("leave out what the nodes inside of a node took", () => {
+    const at = (ts: number, name: string, dur: number) => ({ ...event(name, "Add", dur, [], []), ts });
+    const found = times([
+      at(10, "first", 30),
+      at(60, "in/0", 10),
+      at(72, "in/in", 4),
+      at(70, "in/1", 20),
+      at(50, "outer", 50),
+      at(100, "last", 5),
+    ]);
+    expect(found.map(({ name, milliseconds }) => [name, milliseconds * 1000])).toEqual([
+      ["first", 30],
+      ["in/0", 10],
+      ["in/in", 4],
+      ["in/1", 16],
+      ["outer", 20],
+      ["last", 5],
+    ]);
+  });
+
   it("tell the module, through the names that ONNX Runtime's fusions give", () => {
     const moduleOf = (name: string) => times([event(name, "Add", 1, [], [])])[0]!.module;
     expect(moduleOf("Add_12")).toBe("");

@@ -21,13 +21,11 @@ export function transposeForm(
 }
 
 /**
- * Stacks of matrices whose last two axes were exchanged are read as they were before: ONNX Runtime does so by itself where nothing keeps it
- * from seeing the exchange, but joins the exchange with transpositions before it to one that is slow.
+ * Matrices whose last two axes were exchanged are read as they were before. ONNX Runtime's own rewriting does so where nothing keeps it from
+ * seeing the exchange, but joins the exchange with transpositions before it to one that is slow.
  */
-export function productForm(emit: Emitter, { names, inputs }: NamedOperands): string {
-  const plain = names.map((name, index) =>
-    inputs[index]!.rank > 2 ? emit.form(name, exchanged) : undefined,
-  );
+export function productForm(emit: Emitter, { names }: NamedOperands): string {
+  const plain = names.map((name) => emit.form(name, exchanged));
   if (plain.every((name) => name === undefined)) return emit.node("MatMul", names);
   const [transA, transB] = plain.map((name) => ({ int: name === undefined ? 0 : 1 }));
   const operands = names.map((name, index) => plain[index] ?? name);

@@ -25,8 +25,8 @@ const warmUps = 2;
 /** Calls that take longer are not preceded by one that is not counted: to them it makes no difference. */
 const longMilliseconds = 3000;
 /** Shorter work is done several times in a turn, so that waking the process and its threads does not count. */
-const turnMilliseconds = 20;
-const mostCalls = 100;
+const turnMilliseconds = 100;
+const mostCalls = 1000;
 
 interface Turn {
   readonly process: ContestantProcess;

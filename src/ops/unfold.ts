@@ -1,9 +1,11 @@
+import { elementCount } from "../base/dtype.js";
 import { ShapeError } from "../base/errors.js";
 import { requireFloats } from "../graph/operator.js";
-import { formatShape } from "../graph/size.js";
+import { concreteShape, formatShape, isConcrete } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
+import { activeTrace } from "../graph/trace.js";
 import { add } from "./arithmetic.js";
-import { spatialSizes } from "./conv.js";
+import { conv, spatialSizes } from "./conv.js";
 import { matmul } from "./matmul.js";
 import { pad, reshape, slice, stack } from "./shape.js";
 import { normalizeWindow, type WindowAttributes, windowCounts } from "./window.js";
@@ -49,8 +51,7 @@ export interface ConvPerSampleAttributes extends UnfoldAttributes {
 
 /**
  * Cross-correlation with filters of its own for every sample: x [N, C, ...], weight [N, K, C/groups * kernel elements] (the
- * kernel's elements row by row), bias [N, K] -> [N, K, ...]. One batched product over unfolded windows: no attribute of the graph
- * depends on the batch, which may be symbolic.
+ * kernel's elements row by row), bias [N, K] -> [N, K, ...].
  * @throws ShapeError
  */
 export function convPerSample(
@@ -66,19 +67,44 @@ export function convPerSample(
       `convPerSample: channels ${channels} and filters ${filters} must be divisible by groups ${groups}`,
     );
   }
-  const patches = unfold(x, window); // [N, C, ...kernel, ...positions]
-  const positions = patches.shape.slice(2 + window.kernel.length);
   const columns = (channels / groups) * window.kernel.reduce((count, size) => count * size, 1);
   if (weight.rank !== 3 || weight.size(2) !== columns || weight.shape[0] !== x.shape[0]) {
     const expected = formatShape([x.shape[0]!, filters, columns]);
     throw new ShapeError(`convPerSample: weight must be ${expected}, found ${formatShape(weight.shape)}`);
   }
-  const count = positions.reduce<number>((product, size) => product * Number(size), 1);
+  const y =
+    isConcrete(x.shape) && !activeTrace()?.training
+      ? mergedSamples(x, weight, { ...window, groups })
+      : productOfWindows(x, weight, { ...window, groups });
+  return bias ? add(y, reshape(bias, { shape: [-1, filters, ...window.kernel.map(() => 1)] })) : y;
+}
+
+type PerSample = (
+  x: Tensor,
+  weight: Tensor,
+  attributes: ConvPerSampleAttributes & { readonly groups: number },
+) => Tensor;
+
+/** One convolution with a group for each sample's groups: nothing is unfolded, but its gradients are slower than those of a product. */
+const mergedSamples: PerSample = (x, weight, { kernel, groups, ...window }) => {
+  const [samples, channels, filters] = [x.size(0), x.size(1), weight.size(1)];
+  const y = conv(
+    reshape(x, { shape: [1, samples * channels, ...x.shape.slice(2)] }),
+    reshape(weight, { shape: [samples * filters, channels / groups, ...kernel] }),
+    undefined,
+    { ...window, groups: samples * groups },
+  );
+  return reshape(y, { shape: [samples, filters, ...y.shape.slice(2)] });
+};
+
+/** One batched product over unfolded windows: no attribute of the graph depends on the batch, which may be symbolic. */
+const productOfWindows: PerSample = (x, weight, { groups, ...window }) => {
+  const [filters, columns] = [weight.size(1), weight.size(2)];
+  const patches = unfold(x, window); // [N, C, ...kernel, ...positions]
+  const positions = patches.shape.slice(2 + window.kernel.length);
   const y = matmul(
     reshape(weight, { shape: [-1, groups, filters / groups, columns] }),
-    reshape(patches, { shape: [-1, groups, columns, count] }),
+    reshape(patches, { shape: [-1, groups, columns, elementCount(concreteShape(positions))] }),
   ); // [N, groups, K/groups, positions]
-  const result = reshape(y, { shape: [-1, filters, ...positions] });
-  if (!bias) return result;
-  return add(result, reshape(bias, { shape: [-1, filters, ...window.kernel.map(() => 1)] }));
-}
+  return reshape(y, { shape: [-1, filters, ...positions] });
+};

@@ -3,6 +3,7 @@ import { ShapeError } from "../../src/base/errors.js";
 import { input } from "../../src/graph/leaf.js";
 import { batch } from "../../src/graph/size.js";
 import type { Tensor } from "../../src/graph/tensor.js";
+import { Trace, withTrace } from "../../src/graph/trace.js";
 import { concat, conv, convPerSample, reshape, slice, unfold } from "../../src/ops/index.js";
 import { evaluate, floats, numbers, relativeError } from "./evaluate.js";
 import { agrees, directionalDerivatives } from "./finite-differences.js";
@@ -75,6 +76,9 @@ describe("unfold", () => {
 });
 
 describe("convolution per sample", () => {
+  /** The form that is used in training: a product over unfolded windows. */
+  const inTraining = <T>(body: () => T) => withTrace(new Trace({ training: true, paths: new Map() }), body);
+
   const cases = [
     { window: { kernel: [3, 3], padding: 1 }, groups: 1, bias: true },
     { window: { kernel: [2, 3], stride: 2, padding: [1, 0, 0, 2] }, groups: 2, bias: true },
@@ -86,7 +90,7 @@ describe("convolution per sample", () => {
     async ({ window, groups, bias }) => {
       const [area, shape] = [window.kernel[0]! * window.kernel[1]!, [4, 4 / groups, ...window.kernel]];
       const values = normal([3, 4, 5, 6], [3, 4, (4 / groups) * area], [3, 4]);
-      const { together, apart } = await evaluate(values, (x, weight, offset) => {
+      const { together, unfolded, apart } = await evaluate(values, (x, weight, offset) => {
         const sample = (t: Tensor, n: number) => slice(t, { axes: [0], starts: [n], ends: [n + 1] });
         const each = [0, 1, 2].map((n) =>
           conv(
@@ -96,25 +100,30 @@ describe("convolution per sample", () => {
             { ...window, groups },
           ),
         );
-        return {
-          together: convPerSample(x, weight, bias ? offset : undefined, { ...window, groups }),
-          apart: concat(each, { axis: 0 }),
-        };
+        const together = () => convPerSample(x, weight, bias ? offset : undefined, { ...window, groups });
+        return { together: together(), unfolded: inTraining(together), apart: concat(each, { axis: 0 }) };
       });
       expect(relativeError(together!, apart!)).toBeLessThan(1e-6);
+      expect(relativeError(unfolded!, apart!)).toBeLessThan(1e-6);
     },
   );
 
   it("has the right gradients", async () => {
     const values = normal([2, 4, 4, 3], [2, 2, 18], [2, 2]);
-    const derivatives = await directionalDerivatives(
-      ([x, weight, bias]) => [
-        convPerSample(x!, weight!, bias!, { kernel: [3, 3], padding: 1, stride: 2, groups: 2 }),
-      ],
-      values,
-    );
-    expect(derivatives.length).toBe(3);
+    const body = ([x, weight, bias]: readonly Tensor[]) => [
+      convPerSample(x!, weight!, bias!, { kernel: [3, 3], padding: 1, stride: 2, groups: 2 }),
+    ];
+    const derivatives = [
+      ...(await directionalDerivatives(body, values)),
+      ...(await directionalDerivatives((inputs) => inTraining(() => body(inputs)), values)),
+    ];
+    expect(derivatives.length).toBe(6);
     expect(derivatives.filter((derivative) => !agrees(derivative))).toEqual([]);
+  });
+
+  it("takes a batch that is not known", async () => {
+    const [x, weight] = [input("x", [batch, 4, 5, 6]), input("w", [batch, 2, 36])];
+    expect(convPerSample(x, weight, undefined, { kernel: [3, 3] }).shape).toEqual([batch, 2, 3, 4]);
   });
 
   it("refuses filters and groups that do not fit", () => {

@@ -6,7 +6,7 @@ import { orthogonal } from "../../nn/orthogonal.js";
 import { constantValue, normal } from "../../nn/variables.js";
 import { tanh } from "../../ops/activation.js";
 import { add, mul } from "../../ops/arithmetic.js";
-import { swapLast } from "../../ops/matmul.js";
+import { linear, swapLast } from "../../ops/matmul.js";
 import { softmax } from "../../ops/normalize.js";
 import { mean } from "../../ops/reduce.js";
 import { reshape } from "../../ops/shape.js";
@@ -34,8 +34,9 @@ class ConditionedAttention extends Module {
 
   /** @param items [N, L, features]  @param hidden [N, D]  @returns weights [N, L] that sum to one */
   forward(items: Tensor, hidden: Tensor): Tensor {
-    const state = this.hidden.forward(hidden); // [N, K]
-    const joint = add(this.feature.forward(items), reshape(state, { shape: [-1, 1, state.size(1)] }));
+    const { weight, bias } = this.feature;
+    const state = add(this.hidden.forward(hidden), bias!); // [N, K], with the bias of both
+    const joint = add(linear(items, weight), reshape(state, { shape: [-1, 1, state.size(1)] }));
     const scores = this.score.forward(tanh(joint)); // [N, L, 1]
     return softmax(reshape(scores, { shape: [-1, items.size(1)] }), { axis: 1 });
   }

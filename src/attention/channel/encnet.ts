@@ -115,7 +115,7 @@ export class EncNet extends mechanism({
     const codes = relu(this.encodingBn.forward(this.encoding.forward(f))); // [N, K, C]
     const e = mean(codes, { axes: [1], keepDims: false }); // [N, C]
     const s = reshape(sigmoid(this.fc.forward(e)), { shape: [-1, channels, 1, 1] });
-    const y = relu(add(x, mul(x, this.tap("attention", s))));
+    const y = relu(mul(x, add(this.tap("attention", s), 1))); // x + x s, in one pass over x
     return this.seLayer ? { y, seLogits: this.seLayer.forward(e) } : y;
   }
 }

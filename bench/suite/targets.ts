@@ -42,6 +42,10 @@ export function targetsOf({ rows }: Pick<Result, "rows">): Target[] {
   });
   const largest = (values: readonly number[]) => Math.max(...values);
   const least = (values: readonly number[]) => Math.min(...values);
+  const memoryTargets = (name: string, ratios: readonly number[], limit: number) => [
+    target(`${name}: peak memory over PyTorch's, geometric mean`, ratios, geometricMean, limit),
+    target(`${name}: peak memory over PyTorch's, largest`, ratios, largest, limit),
+  ];
   const pytorch = "PyTorch";
   return [
     target("inference over PyTorch, geometric mean", against(pytorch, "inference"), geometricMean, 0.6),
@@ -54,18 +58,8 @@ export function targetsOf({ rows }: Pick<Result, "rows">): Target[] {
     target("SE-ResNet-50, inference: share of the matrix product's rate", shares(rows), least, 0.85, true),
     target("training step over PyTorch, geometric mean", against(pytorch, "training"), geometricMean, 1),
     target("training step over PyTorch, largest", against(pytorch, "training"), largest, 1.5),
-    target(
-      "training step: peak memory over PyTorch's, largest",
-      memoryRatios(rows, ours.name, pytorch),
-      largest,
-      1.2,
-    ),
-    target(
-      "training step, checkpointed: peak memory over PyTorch's, largest",
-      memoryRatios(rows, checkpointing.name, pytorch),
-      largest,
-      0.6,
-    ),
+    ...memoryTargets("training step", memoryRatios(rows, ours.name, pytorch), 1.2),
+    ...memoryTargets("training step, checkpointed", memoryRatios(rows, checkpointing.name, pytorch), 0.6),
     target("mechanism forward over its roofline, median", mechanisms("forward"), medianOf, 1.5),
     target("mechanism forward over its roofline, largest", mechanisms("forward"), largest, 4),
     target("mechanism with gradients over its roofline, median", mechanisms("gradients"), medianOf, 2.5),

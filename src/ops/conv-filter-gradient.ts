@@ -29,8 +29,8 @@ export function emitFilterGradient(
   const fit = fitInput(emit, x, problem);
   const operands = [fit.x, dy] as const;
   const fitted = { ...problem, input: [...input.slice(0, 2), ...fit.sizes] };
-  const inBlocks = cpuForms(emit)?.filterGradient(emit, operands, fitted, fit.padding);
-  if (inBlocks !== undefined) return inBlocks;
+  const form = cpuForms(emit)?.filterGradient(emit, operands, fitted, fit.padding);
+  if (form !== undefined) return form;
   const isPlane = kernel.length === 2 && window.groups === 1 && window.dilation.every((step) => step === 1);
   return (isPlane ? channelsInWidth : channelsAsBatch)(emit, operands, fitted, fit.padding);
 }

@@ -1,6 +1,6 @@
 import { defineOp, type Op } from "../graph/operator.js";
 import type { Tensor } from "../graph/tensor.js";
-import { layerNorm } from "./layer-norm.js";
+import { layerNorm, layerNormSamples } from "./layer-norm.js";
 
 /** `layerNorm` in one operator, where nothing else reads its parts. ONNX LayerNormalization-17. */
 export const fusedLayerNorm: Op<[x: Tensor, scale: Tensor, bias: Tensor], { epsilon: number }> = defineOp(
@@ -12,16 +12,6 @@ export const fusedLayerNorm: Op<[x: Tensor, scale: Tensor, bias: Tensor], { epsi
     gradient: (call) => layerNorm.definition.gradient!(call) as [() => Tensor, () => Tensor, () => Tensor],
     broadcasts: true,
     macs: 0,
-    samples: [
-      { inputs: [[2, 3, 4], [4], [4]], attributes: { epsilon: 1e-5 } },
-      {
-        inputs: [
-          [2, 3, 4],
-          [3, 4],
-          [3, 4],
-        ],
-        attributes: { epsilon: 1e-3 },
-      },
-    ],
+    samples: layerNormSamples,
   },
 );

@@ -1,5 +1,6 @@
 import { ShapeError } from "../base/errors.js";
 import { defineOp, type Op, requireFloats } from "../graph/operator.js";
+import type { Sample } from "../graph/sample.js";
 import { formatShape, sameShape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
 import { add, mul, reciprocal, sqrt, square, sub } from "./arithmetic.js";
@@ -16,6 +17,19 @@ function standardize(x: Tensor, { axes, epsilon }: { axes: readonly number[]; ep
 function normalizedAxes(x: Tensor, scale: Tensor): number[] {
   return scale.shape.map((_, index) => x.rank - scale.rank + index);
 }
+
+/** Inputs for the generic tests, of every operator that is this normalization. */
+export const layerNormSamples: readonly Sample<{ epsilon: number }>[] = [
+  { inputs: [[2, 3, 4], [4], [4]], attributes: { epsilon: 1e-5 } },
+  {
+    inputs: [
+      [2, 3, 4],
+      [3, 4],
+      [3, 4],
+    ],
+    attributes: { epsilon: 1e-3 },
+  },
+];
 
 /**
  * Normalization of each sample over its last axes, as many as scale and bias have, with the biased variance:
@@ -57,16 +71,6 @@ export const layerNorm: Op<[x: Tensor, scale: Tensor, bias: Tensor], { epsilon: 
     },
     broadcasts: true,
     macs: 0,
-    samples: [
-      { inputs: [[2, 3, 4], [4], [4]], attributes: { epsilon: 1e-5 } },
-      {
-        inputs: [
-          [2, 3, 4],
-          [3, 4],
-          [3, 4],
-        ],
-        attributes: { epsilon: 1e-3 },
-      },
-    ],
+    samples: layerNormSamples,
   },
 );

@@ -88,13 +88,25 @@ export class ModelBuilder implements Emitter {
     this.#forms.set(`${kind} ${value}`, other);
   }
 
-  /** Leaves out the nodes that no output depends on. */
+  /** Leaves out the nodes that no output depends on, and constants that none of the others reads. */
   prune(): void {
     const roots = [
       ...this.#outputs.map(({ value }) => value),
       ...(this.#guard ? [this.#guard.condition, ...this.#guard.otherwise.values()] : []),
     ];
-    this.#nodes.splice(0, this.#nodes.length, ...needed(this.#nodes, roots));
+    const kept = needed(this.#nodes, roots);
+    this.#nodes.splice(0, this.#nodes.length, ...kept);
+    const read = new Set([...roots, ...kept.flatMap(({ inputs }) => inputs)]);
+    const unread = new Set<Initializer>();
+    for (const [key, candidates] of this.#constants) {
+      for (const candidate of candidates) if (!read.has(candidate.name)) unread.add(candidate);
+      this.#constants.set(
+        key,
+        candidates.filter((candidate) => !unread.has(candidate)),
+      );
+    }
+    const initializers = this.#initializers.filter((initializer) => !unread.has(initializer));
+    this.#initializers.splice(0, this.#initializers.length, ...initializers);
   }
 
   constant(tensor: HostTensor): string {

@@ -140,6 +140,24 @@ describe("ModelBuilder", () => {
     );
   });
 
+  it("leaves out nodes that no output needs, and constants that only they read", () => {
+    const builder = new ModelBuilder(portable);
+    const scalar = (value: number) =>
+      builder.constant({ dtype: "float32", shape: [], data: Float32Array.of(value) });
+    const x = builder.input("x", "float32", [2]);
+    const [two, three] = [scalar(2), scalar(3)];
+    builder.node("Mul", [x, three]);
+    builder.output("y", "float32", [2], builder.node("Mul", [x, two]));
+    builder.output("z", "float32", [], scalar(4));
+    builder.prune();
+    // One that was left out can be asked for again.
+    builder.output("again", "float32", [2], builder.node("Add", [x, scalar(3)]));
+    const model = decodeModel(builder.build({ producerVersion: "0" }));
+    expect(model.nodes.map(({ opType }) => opType)).toEqual(["Mul", "Add", "Identity"]);
+    expect([...model.initializers.values()].map(({ data }) => data[0]).sort()).toEqual([2, 3, 4]);
+    expect(model.initializers.has(three)).toBe(false);
+  });
+
   it("moves an inner value whose name an output takes", () => {
     const builder = new ModelBuilder(portable);
     const x = builder.input("x", "float32", [2]);

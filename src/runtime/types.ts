@@ -127,14 +127,14 @@ export interface Session {
 export interface StateStore {
   /** Copies of the values, of all states unless told. @throws DeviceError for an unknown name */
   read(names?: readonly string[]): Promise<Record<string, HostTensor>>;
-  /** As `read`, the values before the last step; the present ones where there is no last step. */
+  /** As `read`, the values before the last step; the present ones where there is no last step, or it wrote over them. */
   readPrevious(names?: readonly string[]): Promise<Record<string, HostTensor>>;
   /**
    * Sets values, of the same dtypes and shapes. The last step can no longer be reverted.
    * @throws DeviceError for an unknown name; ShapeError for another dtype or shape
    */
   write(values: Readonly<Record<string, HostTensor>>): Promise<void>;
-  /** Throws the last step away. @throws DeviceError where there is none, or it was reverted or written over */
+  /** Throws the last step away; states that it wrote over stay. @throws DeviceError where there is none, or it was reverted or written over */
   revert(): Promise<void>;
   /** Releases the tensors; again is fine. */
   close(): Promise<void>;

@@ -11,6 +11,41 @@ const runtime = nodeRuntime();
 
 describe("a state", () => describeState(runtime, { device: "cpu" }));
 
+it("states that a step writes over stay where they are, and are not reverted", async () => {
+  const session = await runtime.createSession(
+    modelOf((builder) => {
+      for (const name of ["over", "apart"]) {
+        const x = builder.input(name, "float32", [3]);
+        builder.output(`next:${name}`, "float32", [3], builder.node("Add", [x, x]));
+      }
+    }),
+    { deviceOutputs: ["next:over", "next:apart"] },
+  );
+  const state = await runtime.createState({ over: floats([3], [1, 2, 3]), apart: floats([3], [1, 2, 3]) });
+  const step = () =>
+    session.step(state, {
+      feeds: {},
+      fetches: ["next:over"],
+      next: { over: "next:over", apart: "next:apart" },
+      overwrites: ["over"],
+    });
+  const values = async (read: () => Promise<Record<string, HostTensor>>) =>
+    Object.fromEntries(Object.entries(await read()).map(([name, { data }]) => [name, [...data]]));
+  await step();
+  const fetched = (await step())["next:over"]!;
+  expect([...fetched.data]).toEqual([4, 8, 12]);
+  expect(await values(() => state.read())).toEqual({ over: [4, 8, 12], apart: [4, 8, 12] });
+  expect(await values(() => state.readPrevious())).toEqual({ over: [4, 8, 12], apart: [2, 4, 6] });
+  await state.revert();
+  expect(await values(() => state.read())).toEqual({ over: [4, 8, 12], apart: [2, 4, 6] });
+  await step();
+  expect(await values(() => state.read())).toEqual({ over: [8, 16, 24], apart: [4, 8, 12] });
+  // What was fetched is a copy.
+  expect([...fetched.data]).toEqual([4, 8, 12]);
+  await state.close();
+  await session.close();
+});
+
 describe("noise", () => {
   it("is drawn by seed, stream and step", async () => {
     const session = await runtime.createSession(

@@ -4,8 +4,15 @@ import { FormatError } from "../base/errors.js";
 import type { Emitter, OnnxAttributes, Target } from "../graph/emitter.js";
 import { bytesOf, encodeModel, type Initializer } from "./encode-model.js";
 import { OperatorSetIdProtoSchema, StringStringEntryProtoSchema } from "./generated/onnx_pb.js";
-import type { NodeRecord, OnnxSize, OutputRecord, ValueRecord } from "./graph-records.js";
-import { type Guard, identity, needed, withGuard } from "./guarded-outputs.js";
+import {
+  identity,
+  type NodeRecord,
+  needed,
+  type OnnxSize,
+  type OutputRecord,
+  type ValueRecord,
+} from "./graph-records.js";
+import { type Guard, withGuard } from "./guarded-outputs.js";
 import { domainVersions, irVersionOf } from "./opset.js";
 import { nodeProto, valueInfo } from "./protos.js";
 
@@ -35,7 +42,7 @@ export class ModelBuilder implements Emitter {
   readonly #outputs: OutputRecord[] = [];
   #guard: Guard | undefined;
   readonly #initializers: Initializer[] = [];
-  readonly #constants = new Map<string, { readonly name: string; readonly tensor: HostTensor }[]>();
+  readonly #constants = new Map<string, Initializer[]>();
   /** Names of all values that nodes can refer to; true where a node produces the value. */
   readonly #values = new Map<string, boolean>();
   readonly #outputNames = new Set<string>();
@@ -97,16 +104,11 @@ export class ModelBuilder implements Emitter {
     const kept = needed(this.#nodes, roots);
     this.#nodes.splice(0, this.#nodes.length, ...kept);
     const read = new Set([...roots, ...kept.flatMap(({ inputs }) => inputs)]);
-    const unread = new Set<Initializer>();
-    for (const [key, candidates] of this.#constants) {
-      for (const candidate of candidates) if (!read.has(candidate.name)) unread.add(candidate);
-      this.#constants.set(
-        key,
-        candidates.filter((candidate) => !unread.has(candidate)),
-      );
-    }
-    const initializers = this.#initializers.filter((initializer) => !unread.has(initializer));
-    this.#initializers.splice(0, this.#initializers.length, ...initializers);
+    const constants = [...this.#constants.values()].flat();
+    const unread = new Set(constants.filter(({ name }) => !read.has(name)));
+    const isKept = (initializer: Initializer) => !unread.has(initializer);
+    for (const [key, candidates] of this.#constants) this.#constants.set(key, candidates.filter(isKept));
+    this.#initializers.splice(0, this.#initializers.length, ...this.#initializers.filter(isKept));
   }
 
   constant(tensor: HostTensor): string {

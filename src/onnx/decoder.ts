@@ -14,14 +14,10 @@ import {
   TensorProto_DataLocation,
   type ValueInfoProto,
 } from "./generated/onnx_pb.js";
-import type { OnnxSize } from "./graph-records.js";
+import type { NodeRecord, ValueRecord } from "./graph-records.js";
 
 /** An input or output of a decoded model. A size without number or name is "?". */
-export interface OnnxValueInfo {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly OnnxSize[];
-}
+export type OnnxValueInfo = ValueRecord;
 
 /** Value of a decoded attribute: what the builder writes, and tensors and lists of strings. */
 export type DecodedAttribute =
@@ -29,17 +25,7 @@ export type DecodedAttribute =
   | { readonly strings: readonly string[] }
   | { readonly tensor: HostTensor };
 
-export interface OnnxNode {
-  readonly name: string;
-  readonly opType: string;
-  /** Empty for the default domain. */
-  readonly domain: string;
-  /** Names of values; empty for an optional input that is left out. */
-  readonly inputs: readonly string[];
-  /** Names of values; empty for an optional output that is left out. */
-  readonly outputs: readonly string[];
-  readonly attributes: Readonly<Record<string, DecodedAttribute>>;
-}
+export type OnnxNode = NodeRecord<DecodedAttribute>;
 
 /** A decoded and validated model. */
 export interface OnnxModel {

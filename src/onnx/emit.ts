@@ -54,9 +54,8 @@ export function emitModel(request: EmitRequest): EmittedModel {
   const builder = new ModelBuilder(request.target, { withholdsSizes });
   if (request.target.kind === "cpu") provideCpuForms(builder, forms);
   const { outputs, guard } = request;
-  const guarding = guard ? [guard.condition, ...guard.otherwise.values()] : [];
-  // The walk begins at the last one.
-  const roots = [...guarding, ...outputs.values()];
+  // The walk begins at the last root: with a guard or without, calls come in the same order.
+  const roots = [...(guard ? [guard.condition, ...guard.otherwise.values()] : []), ...outputs.values()];
   const reached = reachableLeaves(roots);
   const lowered = lower(roots, request.target);
   const names = new Map<Tensor, string>();
@@ -81,16 +80,13 @@ export function emitModel(request: EmitRequest): EmittedModel {
     }
   }
   foldCalls(lowered, names, (tensor, operands) => emitCall(builder, tensor, operands));
-  const [guardNames, outputNames] = [lowered.slice(0, guarding.length), lowered.slice(guarding.length)].map(
-    (tensors) => tensors.map((tensor) => names.get(tensor)!),
-  ) as [string[], string[]];
-  for (const [index, [name, tensor]] of [...outputs].entries()) {
-    builder.output(name, tensor.dtype, tensor.shape.map(onnxSize), outputNames[index]!);
+  const values = new Map(roots.map((root, index) => [root, names.get(lowered[index]!)!]));
+  for (const [name, tensor] of outputs) {
+    builder.output(name, tensor.dtype, tensor.shape.map(onnxSize), values.get(tensor)!);
   }
   if (guard) {
-    const [condition, ...kept] = guardNames;
-    const otherwise = [...guard.otherwise.keys()].map((name, index) => [name, kept[index]!] as const);
-    builder.guard({ condition: condition!, otherwise: new Map(otherwise) });
+    const otherwise = [...guard.otherwise].map(([name, tensor]) => [name, values.get(tensor)!] as const);
+    builder.guard({ condition: values.get(guard.condition)!, otherwise: new Map(otherwise) });
   }
   builder.prune();
   const { producerVersion, metadata } = request;

@@ -1,4 +1,4 @@
-import type { NodeRecord, OutputRecord } from "./graph-records.js";
+import { identity, type NodeRecord, needed, type OutputRecord } from "./graph-records.js";
 
 /** A condition under which outputs get new values. */
 export interface Guard {
@@ -48,21 +48,4 @@ export function withGuard(
     nodes: [...nodes.filter((node) => before.has(node)), choice],
     outputs: outputs.map((output, index) => ({ ...output, value: names[index]! })),
   };
-}
-
-/** The nodes that values depend on, in their order. Nodes stand after those that they depend on. */
-export function needed(nodes: readonly NodeRecord[], values: Iterable<string>): NodeRecord[] {
-  const wanted = new Set(values);
-  const found = nodes.toReversed().filter(({ inputs, outputs }) => {
-    if (!outputs.some((output) => wanted.has(output))) return false;
-    for (const input of inputs) wanted.add(input);
-    return true;
-  });
-  return found.reverse();
-}
-
-/** A node that gives a value another name. */
-export function identity(output: string, value: string): NodeRecord {
-  const node = { opType: "Identity", domain: "", inputs: [value], outputs: [output], attributes: {} };
-  return { name: `${output}/Identity`, ...node };
 }

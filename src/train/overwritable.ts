@@ -22,7 +22,11 @@ export function overwritable(
   const readers = new Map<Tensor, Tensor[]>();
   for (const tensor of ancestors(results, earlier)) {
     if (earlier.has(tensor)) continue;
-    for (const input of tensor.inputs) readers.set(input, [...(readers.get(input) ?? []), tensor]);
+    for (const input of tensor.inputs) {
+      const known = readers.get(input);
+      if (known) known.push(tensor);
+      else readers.set(input, [tensor]);
+    }
   }
   const fits = ({ present, next }: Transition) => {
     if (earlier.has(next) || !isElementwise(next)) return false;

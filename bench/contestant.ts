@@ -2,7 +2,7 @@
  * A contestant of the benchmark: a process that bench/run.ts starts and asks over standard input. The argument names it, further ones
  * are its own.
  */
-import { nodeRuntime } from "../src/runtime/node.js";
+import { callingThreadRuntime, nodeRuntime } from "../src/runtime/node.js";
 import { provideRuntime } from "../src/runtime/provider.js";
 import { fovea, foveaCheckpointed } from "./contestants/fovea.js";
 import { foveaOnWasm } from "./contestants/fovea-wasm.js";
@@ -14,6 +14,10 @@ import { tensorFlowJs } from "./contestants/tensorflow-js.js";
 const contestants: Readonly<Record<string, (...args: string[]) => Promise<Contestant>>> = {
   fovea,
   checkpointed: foveaCheckpointed,
+  "calling-thread": () => {
+    provideRuntime(callingThreadRuntime);
+    return fovea();
+  },
   wasm: foveaOnWasm,
   export: pytorchExport,
   tfjs: tensorFlowJs,

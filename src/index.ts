@@ -17,5 +17,5 @@ export {
 export { type LoadedImage, loadImage } from "./data/node-load-image.js";
 export { loadMnist, type Mnist } from "./data/node-mnist.js";
 export * from "./public.js";
-export { nodeRuntime } from "./runtime/node.js";
+export { callingThreadRuntime, nodeRuntime } from "./runtime/node.js";
 export { type RunConfig, RunFolder } from "./train/node-run-folder.js";

@@ -33,11 +33,20 @@ export const checkpointing: ContestantChoice = {
   refuses: ({ work }) => (work.pass === "inference" ? "there is no backward pass" : undefined),
 };
 
+/** Ours without the worker: as the others, it computes on the thread that calls. */
+export const onCallingThread: ContestantChoice = {
+  name: "fovea, calling thread",
+  command: typescript("calling-thread"),
+  refuses: ({ work }) => (work.pass === "training" ? "measured for inference alone" : undefined),
+};
+
 /** Who else takes part. */
 export interface PeerOptions {
   readonly threads: number;
   /** fovea with blocks that are computed again in the backward pass. */
   readonly checkpoint: boolean;
+  /** fovea's inference on the thread that calls. */
+  readonly callingThread: boolean;
   /** fovea on WebAssembly, in headless Chromium. */
   readonly wasm: boolean;
   /** A Python with torch. */
@@ -107,6 +116,7 @@ function listed(text: string | undefined): string[] {
 function namedPeers({
   threads,
   checkpoint,
+  callingThread,
   wasm,
   python,
   peers,
@@ -114,6 +124,7 @@ function namedPeers({
 }: PeerOptions): ContestantChoice[] {
   const chosen: ContestantChoice[] = [];
   if (checkpoint) chosen.push(checkpointing);
+  if (callingThread) chosen.push(onCallingThread);
   if (wasm) chosen.push({ name: "fovea, WebAssembly", command: typescript("wasm"), elsewhere: true });
   if (python !== undefined) chosen.push(...pytorch(python, threads));
   for (const name of listed(peers)) {

@@ -25,6 +25,7 @@ export const help = `npm run bench -- [options]
   --threads N            threads of every contestant (default 2)
   --quick                small batches and few rounds: to try the benchmark, the figures say nothing
   --checkpoint           fovea as well with blocks that are computed again in the backward pass
+  --calling-thread       inference of fovea as well without its worker: on the thread that calls
   --wasm                 fovea on WebAssembly as well, in headless Chromium
   --python PATH          PyTorch as well: a Python with torch, timm, torchvision, safetensors, and onnx and onnxscript for its export
   --peers NAMES          libraries in JavaScript as well: tfjs, jax-js
@@ -49,6 +50,7 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
     threads: count("threads", values.threads, 2),
     quick,
     checkpoint: values.checkpoint ?? false,
+    callingThread: values["calling-thread"] ?? false,
     wasm: values.wasm ?? false,
     python: values.python,
     peers: values.peers,
@@ -70,6 +72,7 @@ function parsed(args: readonly string[]) {
         threads: { type: "string" },
         quick: { type: "boolean" },
         checkpoint: { type: "boolean" },
+        "calling-thread": { type: "boolean" },
         wasm: { type: "boolean" },
         python: { type: "string" },
         peers: { type: "string" },

@@ -1,5 +1,5 @@
-import { checkpointing, ours } from "./contestants.js";
-import type { NetworkResult, Result, RowResult } from "./result.js";
+import { checkpointing, onCallingThread, ours } from "./contestants.js";
+import type { Entry, NetworkResult, Result, RowResult } from "./result.js";
 import { geometricMean, medianOf } from "./statistics.js";
 
 /** A target with what was reached. */
@@ -24,6 +24,8 @@ type Pass = NetworkResult["pass"];
 
 /** The project's targets. Ratios are our time over the other's: lower is better. */
 export function targetsOf({ rows }: Pick<Result, "rows">): Target[] {
+  const pytorch = "PyTorch";
+  const exported = "ONNX Runtime, PyTorch's export";
   const against = (contestant: string, pass: Pass) => ratiosTo(rows, contestant, pass);
   const mechanisms = (pass: "forward" | "gradients") =>
     rows.flatMap((row) => (row.kind === "mechanism" && row.pass === pass ? [row.ratio] : []));
@@ -40,26 +42,37 @@ export function targetsOf({ rows }: Pick<Result, "rows">): Target[] {
     ...(atLeast ? { atLeast } : {}),
     rows: values.length,
   });
+  const memoryRatios = (contestant: string) =>
+    ratiosBetween(ofPass(rows, "training"), [contestant, pytorch], ({ memory }) => memory?.added);
   const largest = (values: readonly number[]) => Math.max(...values);
   const least = (values: readonly number[]) => Math.min(...values);
   const memoryTargets = (name: string, ratios: readonly number[], limit: number) => [
     target(`${name}: peak memory over PyTorch's, geometric mean`, ratios, geometricMean, limit),
     target(`${name}: peak memory over PyTorch's, largest`, ratios, largest, limit),
   ];
-  const pytorch = "PyTorch";
   return [
     target("inference over PyTorch, geometric mean", against(pytorch, "inference"), geometricMean, 0.6),
     target(
       "inference over ONNX Runtime with PyTorch's export, geometric mean",
-      against("ONNX Runtime, PyTorch's export", "inference"),
+      against(exported, "inference"),
+      geometricMean,
+      1,
+    ),
+    target(
+      "inference on the calling thread over the same, geometric mean",
+      ratiosBetween(
+        ofPass(rows, "inference"),
+        [onCallingThread.name, exported],
+        ({ milliseconds }) => milliseconds.median,
+      ),
       geometricMean,
       1,
     ),
     target("SE-ResNet-50, inference: share of the matrix product's rate", shares(rows), least, 0.85, true),
     target("training step over PyTorch, geometric mean", against(pytorch, "training"), geometricMean, 1),
     target("training step over PyTorch, largest", against(pytorch, "training"), largest, 1.5),
-    ...memoryTargets("training step", memoryRatios(rows, ours.name, pytorch), 1.2),
-    ...memoryTargets("training step, checkpointed", memoryRatios(rows, checkpointing.name, pytorch), 0.6),
+    ...memoryTargets("training step", memoryRatios(ours.name), 1.2),
+    ...memoryTargets("training step, checkpointed", memoryRatios(checkpointing.name), 0.6),
     target("mechanism forward over its roofline, median", mechanisms("forward"), medianOf, 1.5),
     target("mechanism forward over its roofline, largest", mechanisms("forward"), largest, 4),
     target("mechanism with gradients over its roofline, median", mechanisms("gradients"), medianOf, 2.5),
@@ -82,11 +95,18 @@ function ratiosTo(rows: readonly RowResult[], contestant: string, pass: Pass): n
   );
 }
 
-function memoryRatios(rows: readonly RowResult[], contestant: string, other: string): number[] {
-  return ofPass(rows, "training").flatMap(({ entries }) => {
-    const added = (name: string) => entries.find((entry) => entry.contestant === name)?.memory?.added;
-    const [own, theirs] = [added(contestant), added(other)];
-    return own === undefined || theirs === undefined ? [] : [own / theirs];
+/** What an entry has of one contestant over the same of another, in the rows that have both. */
+function ratiosBetween(
+  rows: readonly NetworkResult[],
+  [one, other]: readonly [string, string],
+  of: (entry: Entry) => number | undefined,
+): number[] {
+  return rows.flatMap(({ entries }) => {
+    const [its, others] = [one, other].map((name) => {
+      const entry = entries.find(({ contestant }) => contestant === name);
+      return entry && of(entry);
+    });
+    return its === undefined || others === undefined ? [] : [its / others];
   });
 }
 

@@ -1,7 +1,7 @@
 import { type HostArray, type HostTensor, hostArray } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
 import type { DeviceChoice, DeviceName } from "./devices.js";
-import { buffersOf, type RequestClient, type Requests, type RunAnswer, type Tensors } from "./protocol.js";
+import { buffersOf, type Client, type Requests, type RunAnswer, type Tensors } from "./protocol.js";
 import { SpareArrays } from "./spare-arrays.js";
 import { checkFits, checkHostTensor, lookUp } from "./tensor-check.js";
 import type {
@@ -17,9 +17,9 @@ import type {
 
 /** A runtime whose sessions live behind a channel. `connect` opens the channel, or gives the one that is open. */
 export class RemoteRuntime implements Runtime {
-  readonly #connect: () => RequestClient;
+  readonly #connect: () => Client;
 
-  constructor(connect: () => RequestClient) {
+  constructor(connect: () => Client) {
     this.#connect = connect;
   }
 
@@ -61,14 +61,14 @@ class RemoteSession implements Session {
   readonly outputs: readonly TensorInfo[];
   readonly placedOn: DeviceChoice;
   readonly threads: number;
-  readonly #client: RequestClient;
+  readonly #client: Client;
   readonly #id: number;
   readonly #name: string;
   readonly #inputsByName: ReadonlyMap<string, TensorInfo>;
   readonly #spares = new SpareArrays();
   #closed: Promise<void> | undefined;
 
-  constructor(client: RequestClient, name: string, created: Requests["createSession"]["result"]) {
+  constructor(client: Client, name: string, created: Requests["createSession"]["result"]) {
     this.#client = client;
     this.#id = created.id;
     this.#name = name;
@@ -136,6 +136,7 @@ class RemoteSession implements Session {
       checkFits(`${this.#name}: input '${name}'`, tensor, info);
       checkHostTensor(`${this.#name}: input '${name}'`, tensor);
     }
+    if (this.#client.sharesMemory) return withoutShared(feeds);
     return prepare(feeds, transfer, this.#spares);
   }
 
@@ -147,16 +148,16 @@ class RemoteSession implements Session {
 }
 
 class RemoteState implements StateStore {
-  readonly #client: RequestClient;
+  readonly #client: Client;
   readonly #id: number;
   #closed: Promise<void> | undefined;
 
-  constructor(client: RequestClient, id: number) {
+  constructor(client: Client, id: number) {
     this.#client = client;
     this.#id = id;
   }
 
-  livesIn(client: RequestClient): boolean {
+  livesIn(client: Client): boolean {
     return client === this.#client;
   }
 
@@ -197,7 +198,7 @@ function prepareState(values: Tensors): Tensors {
 }
 
 /** Asks to close something; where the worker has ended it is closed already. */
-async function close(client: RequestClient, ask: () => Promise<null>): Promise<void> {
+async function close(client: Client, ask: () => Promise<null>): Promise<void> {
   try {
     await ask();
   } catch (error) {
@@ -221,6 +222,15 @@ function prepare(tensors: Tensors, transfer: boolean, spares?: SpareArrays): Ten
     };
   }
   return prepared;
+}
+
+/** The tensors, those in shared memory as copies: onnxruntime-node 1.30 reads none of these in Node.js 20. */
+function withoutShared(tensors: Tensors): Tensors {
+  const entries = Object.entries(tensors).map(([name, tensor]) => {
+    const isOwn = tensor.data.buffer instanceof ArrayBuffer;
+    return [name, isOwn ? tensor : { ...tensor, data: copyOf(tensor) }] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** True for an array whose buffer holds nothing else and can be moved. */

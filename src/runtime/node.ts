@@ -1,6 +1,9 @@
 import { RemoteRuntime } from "./client.js";
+import { DirectClient } from "./direct-client.js";
 import { startWorker } from "./node-connection.js";
+import { nodePlatform } from "./node-platform.js";
 import type { RequestClient } from "./protocol.js";
+import { SessionHost } from "./session-host.js";
 import type { Runtime } from "./types.js";
 
 let shared: RequestClient | undefined;
@@ -19,4 +22,20 @@ const runtime = new RemoteRuntime(connect);
  */
 export function nodeRuntime(): Runtime {
   return runtime;
+}
+
+let direct: DirectClient | undefined;
+
+const directRuntime = new RemoteRuntime(() => {
+  direct ??= new DirectClient(new SessionHost(nodePlatform(() => import("onnxruntime-node"))));
+  return direct;
+});
+
+/**
+ * ONNX Runtime in Node.js on the thread that calls: nothing is copied between threads, and the thread does nothing else while a session
+ * computes. For programs that only compute, and for worker threads of one's own; a server stays responsive with `nodeRuntime`. A
+ * tensor that is fed may not change before its run is done.
+ */
+export function callingThreadRuntime(): Runtime {
+  return directRuntime;
 }

@@ -111,8 +111,23 @@ function movedWith(name: RequestName, result: unknown): ArrayBuffer[] {
   return buffersOf(results, feeds);
 }
 
-/** The asking side. `onBusy` is called when a first request is under way, `onIdle` when none is left. */
-export class RequestClient {
+/** The asking side of a channel. */
+export interface Client {
+  /** Whether the other side has ended. */
+  readonly failed: boolean;
+  /** Whether the other side reads arrays where they lie, so that none has to be copied and moved. */
+  readonly sharesMemory: boolean;
+  /** Sends a request. The buffers of `transfer` are moved. @throws DeviceError where the other side has ended */
+  call<K extends RequestName>(
+    name: K,
+    argument: Requests[K]["argument"],
+    transfer?: readonly ArrayBuffer[],
+  ): Promise<Requests[K]["result"]>;
+}
+
+/** The asking side of a channel of messages. `onBusy` is called when a first request is under way, `onIdle` when none is left. */
+export class RequestClient implements Client {
+  readonly sharesMemory = false;
   readonly #port: Port;
   readonly #pending = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   readonly #onBusy: () => void;
@@ -127,12 +142,10 @@ export class RequestClient {
     port.listen((message) => this.#receive(message as ResponseMessage));
   }
 
-  /** Whether the other side has ended. */
   get failed(): boolean {
     return this.#failure !== undefined;
   }
 
-  /** Sends a request. The buffers of `transfer` are moved. @throws DeviceError after `fail` */
   call<K extends RequestName>(
     name: K,
     argument: Requests[K]["argument"],

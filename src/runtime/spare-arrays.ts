@@ -2,7 +2,7 @@ import type { HostArray, HostTensor } from "../base/dtype.js";
 import type { Tensors } from "./protocol.js";
 
 /** Bytes from which on new memory takes longer than the copy into it: it comes from the system page by page. */
-const leastBytes = 2 ** 17;
+const leastBytes = 2 ** 13;
 
 /** Arrays that copies of fed tensors were in, by input: a session gives them back, and the next call writes into them. */
 export class SpareArrays {

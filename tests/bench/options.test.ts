@@ -59,6 +59,10 @@ describe("contestants", () => {
     expect(checkpointed!.refuses!({ id: "a row", work: small })).toBeUndefined();
     const inference = { id: "a row", work: { ...small, pass: "inference" } } as const;
     expect(checkpointed!.refuses!(inference)).toMatch(/no backward pass/);
+    const [direct] = chosen("--calling-thread");
+    expect(direct!.name).toBe("fovea, calling thread");
+    expect(direct!.refuses!({ id: "a row", work: small })).toMatch(/inference alone/);
+    expect(direct!.refuses!(inference)).toBeUndefined();
   });
 
   it("can be left out", () => {

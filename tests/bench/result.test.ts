@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { withFigures, withoutFigures } from "../../bench/suite/docs.js";
 import { circumstances, sectionsOf } from "../../bench/suite/report.js";
+import type { NetworkResult } from "../../bench/suite/result.js";
 import { parseResult } from "../../bench/suite/result.js";
 import { roofline } from "../../bench/suite/roofline.js";
 import { geometricMean, medianOf } from "../../bench/suite/statistics.js";
@@ -54,6 +55,24 @@ describe("a result", () => {
     expect(target("SE-ResNet-50, training")).toMatchObject({ value: 1.5, limit: 2.5 });
     expect(isMet(target("training step over jax-js"))).toBeUndefined();
     expect(isMet({ name: "", value: 0.8, limit: 0.85, atLeast: true, rows: 1 })).toBe(false);
+  });
+
+  it("compares two others where a target is about them", () => {
+    const row = exampleResult.rows.find(({ id }) => id === "inference/a/32/2") as NetworkResult;
+    const timed = (contestant: string, median: number) => ({
+      ...row.entries[0]!,
+      contestant,
+      milliseconds: { median, least: median, most: median },
+    });
+    const entries = [
+      ...row.entries,
+      timed("fovea, calling thread", 8),
+      timed("ONNX Runtime, PyTorch's export", 10),
+    ];
+    const value = (rows: NetworkResult[]) =>
+      targetsOf({ rows }).find(({ name }) => name.startsWith("inference on the calling thread"))!.value;
+    expect(value([{ ...row, entries }, row])).toBeCloseTo(0.8, 12);
+    expect(value([row])).toBeUndefined();
   });
 
   it("is shown as tables, each contestant a line", () => {

@@ -16,7 +16,21 @@ import { decodeModel } from "../../src/onnx/decoder.js";
 import { emitModel } from "../../src/onnx/emit.js";
 import { lower } from "../../src/onnx/lowering/index.js";
 import { type AttentionLimits, attentionLimits } from "../../src/onnx/lowering/limits.js";
-import { gradients, matmul, mean, mul, relu, softmax, square, sum, swapLast } from "../../src/ops/index.js";
+import { fusedSelfAttention } from "../../src/ops/fused-self-attention.js";
+import {
+  add,
+  gradients,
+  matmul,
+  mean,
+  mul,
+  relu,
+  reshape,
+  softmax,
+  square,
+  sum,
+  swapLast,
+  transpose,
+} from "../../src/ops/index.js";
 import { nodeRuntime } from "../../src/runtime/node.js";
 import { type Trial, traceCall, trialsOf, typesOf, valuesOf } from "../attention/trial.js";
 import { cpu, leavesOf, relativeError } from "../ops/evaluate.js";
@@ -24,10 +38,19 @@ import { cpu, leavesOf, relativeError } from "../ops/evaluate.js";
 const portable = { kind: "portable", opset: 20 } as const;
 
 /** Everything large enough, so that small tensors take every form. */
-const tiny: AttentionLimits = { mapFrom: 1, fusedElements: 24, blockElements: 8, leastRatio: 0 };
+const tiny: AttentionLimits = {
+  mapFrom: 1,
+  projectedFrom: 1,
+  projectedRatio: 0,
+  fusedElements: 24,
+  blockElements: 8,
+  leastRatio: 0,
+};
 
 const never: AttentionLimits = {
   mapFrom: Number.POSITIVE_INFINITY,
+  projectedFrom: Number.POSITIVE_INFINITY,
+  projectedRatio: 0,
   fusedElements: Number.POSITIVE_INFINITY,
   blockElements: Number.POSITIVE_INFINITY,
   leastRatio: Number.POSITIVE_INFINITY,
@@ -112,7 +135,7 @@ interface Case {
   readonly inputs: Readonly<Record<string, readonly number[]>>;
   readonly map: string;
   /** How it is computed in a session of our own. */
-  readonly form: "fused" | "blocked" | "reordered";
+  readonly form: "fused" | "projected" | "blocked" | "reordered";
 }
 
 const tokens = { query: [2, 130, 6], key: [2, 140, 6], value: [2, 140, 5] };
@@ -192,6 +215,18 @@ const cases: Record<string, Case> = {
     map: "attention",
     form: "fused",
   },
+  "several heads, fewer tokens": {
+    model: new MultiHeadAttention({ embedDim: 16, heads: 2 }),
+    inputs: { query: [2, 40, 16] },
+    map: "attention",
+    form: "projected",
+  },
+  "several heads of one projection, fewer tokens": {
+    model: new MultiHeadAttention({ embedDim: 16, heads: 2, qkvFused: true, attnHeadDim: 12 }),
+    inputs: { query: [2, 40, 16] },
+    map: "attention",
+    form: "projected",
+  },
   "several heads, many tokens and a mask": {
     model: new MultiHeadAttention({ embedDim: 4, heads: 2 }),
     inputs: { query: [2, 1500, 4], mask: [1500, 1500] },
@@ -200,7 +235,12 @@ const cases: Record<string, Case> = {
   },
 };
 
-const formOperators = { fused: "MultiHeadAttention", blocked: "Concat", reordered: "FusedMatMul" } as const;
+const formOperators = {
+  fused: "MultiHeadAttention",
+  projected: "Attention",
+  blocked: "Concat",
+  reordered: "FusedMatMul",
+} as const;
 
 describe.each(Object.entries(cases))("%s", (_name, { model, inputs, map, form }) => {
   const types = typed(inputs, true);
@@ -210,12 +250,15 @@ describe.each(Object.entries(cases))("%s", (_name, { model, inputs, map, form })
   it("has equal values without its map, for a session and as an export, whatever the batch", async () => {
     const tapped = await emitted(graph, { taps: [map] });
     const expected = await tapped.run(feeds);
-    expect(tapped.operators).not.toContain("MultiHeadAttention");
+    for (const operator of ["MultiHeadAttention", "Attention"]) {
+      expect(tapped.operators).not.toContain(operator);
+    }
     for (const target of [cpu, portable]) {
       const untapped = await emitted(graph, { target });
       expectEqual(await untapped.run(feeds), expected);
       if (form === "blocked" || target === cpu) expect(untapped.operators).toContain(formOperators[form]);
-      if (form === "fused" && target === cpu) expect(untapped.operators).not.toContain("Softmax");
+      if ((form === "fused" || form === "projected") && target === cpu)
+        expect(untapped.operators).not.toContain("Softmax");
     }
   });
 });
@@ -299,7 +342,49 @@ test("the hidden layer of a perceptron is not taken for a map", () => {
   expect(5000 * 1200).toBeGreaterThan(attentionLimits.blockElements);
 });
 
-describe("with limits so small that every form is taken", () => {
+describe("projections", () => {
+  const [length, width] = [40, 16];
+  const heads = (x: Tensor) =>
+    transpose(reshape(x, { shape: [2, length, 2, width / 2] }), { perm: [0, 2, 1, 3] });
+  const leaves = () =>
+    leavesOf([
+      ramp([2, length, width], 0),
+      ramp([2, length, width], 1),
+      ...[2, 3, 4].map((phase) => ramp([width, width], phase)),
+    ]) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+  const attend = (q: Tensor, k: Tensor, v: Tensor) =>
+    matmul(softmax(mul(matmul(heads(q), swapLast(heads(k))), 0.5), { axis: -1 }), heads(v));
+  const isProjected = (...roots: Tensor[]) =>
+    [...ancestors(lower(roots, cpu))].some(({ op }) => op === fusedSelfAttention);
+
+  it("of the same tokens are part of their attention, unless they are more than an affine map", () => {
+    const [x, , a, b, c] = leaves();
+    expect(isProjected(attend(matmul(x, a), matmul(x, b), matmul(x, c)))).toBe(true);
+    expect(isProjected(attend(add(matmul(x, a), 0.5), matmul(x, b), matmul(x, c)))).toBe(false);
+  });
+
+  it("of other tokens, or that something else reads, are not", () => {
+    const [x, y, a, b, c] = leaves();
+    expect(isProjected(attend(matmul(x, a), matmul(y, b), matmul(y, c)))).toBe(false);
+    const values = matmul(x, c);
+    expect(isProjected(attend(matmul(x, a), matmul(x, b), values), relu(values))).toBe(false);
+    expect(isProjected(attend(x, matmul(x, b), matmul(x, c)))).toBe(false);
+  });
+
+  it("of more tokens than the map is small for are not", () => {
+    const { projectedFrom, projectedRatio } = attentionLimits;
+    expect(length ** 2).toBeGreaterThanOrEqual(projectedFrom);
+    expect(length).toBeLessThanOrEqual((projectedRatio * width) / 2);
+    const model = prepared(new MultiHeadAttention({ embedDim: 16, heads: 2 }));
+    const graph = trace(model, { query: { shape: [2, projectedRatio * 8 + 1, 16] } });
+    expect(isProjected(...graph.outputs.values())).toBe(false);
+  });
+});
+
+describe.each([
+  ["small", tiny],
+  ["small, but for projections", { ...tiny, projectedRatio: Number.POSITIVE_INFINITY }],
+])("with limits so %s that every form is taken", (_limits, smallest) => {
   const trials: [string, Trial][] = mechanismClasses().flatMap((type) =>
     type.about.examples.flatMap((_, index) =>
       trialsOf(type, index).map(
@@ -315,11 +400,11 @@ describe("with limits so small that every form is taken", () => {
     const feeds = valuesOf(trial, trial.sizes);
     const expected = await (await emitted(graph, { limits: never })).run(feeds);
     for (const target of [cpu, portable]) {
-      const lowered = lower([...graph.outputs.values()], target, tiny);
+      const lowered = lower([...graph.outputs.values()], target, smallest);
       const plain = [...graph.outputs.values()];
       if (lowered.every((tensor, index) => tensor === plain[index])) continue;
       changed.push(name);
-      const model = await emitted(graph, { limits: tiny, target });
+      const model = await emitted(graph, { limits: smallest, target });
       expectEqual(await model.run(feeds), expected);
     }
   });

@@ -1,7 +1,9 @@
 import type { Uses } from "../../graph/rewrite.js";
+import { sameShape } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { mul } from "../../ops/arithmetic.js";
 import { matmul, swapLast } from "../../ops/matmul.js";
+import { softmax } from "../../ops/normalize.js";
 import { transpose } from "../../ops/shape.js";
 import { withScalar } from "./scalars.js";
 
@@ -35,6 +37,29 @@ export function weightedSums(call: Tensor, uses: Uses): WeightedSum[] {
     found.push({ weights: inner, value: exchanged(left), finish: swapLast });
   }
   return found;
+}
+
+/** softmax(scale * query key^T) value: [..., L, D], [..., S, D], [..., S, E]. */
+export interface SoftmaxAttention extends WeightedSum {
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly scale: number;
+}
+
+/** The ways in which a call can be attention whose map nothing else reads, with a scale other than 0 and sizes of one batch. */
+export function softmaxAttentions(call: Tensor, uses: Uses): SoftmaxAttention[] {
+  return weightedSums(call, uses).flatMap((sum) => {
+    const { weights, value } = sum;
+    if (weights.op !== softmax || weights.attributes.axis !== weights.rank - 1) return [];
+    const { tensor: scores, scale: outer } = withoutScale(weights.inputs[0]!, uses);
+    if (scores.op !== matmul || uses(scores) > 1) return [];
+    const { tensor: query, scale: inner } = withoutScale(scores.inputs[0]!, uses);
+    const key = exchanged(scores.inputs[1]!);
+    const scale = outer * inner;
+    const batch = weights.shape.slice(0, -2);
+    const agree = [query, key, value].every(({ shape }) => sameShape(shape.slice(0, -2), batch));
+    return agree && Number.isFinite(scale) && scale !== 0 ? [{ ...sum, query, key, scale }] : [];
+  });
 }
 
 /** A tensor without its factors that are constant numbers, and their product; only through what nothing else reads. */

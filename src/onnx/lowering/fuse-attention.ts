@@ -1,11 +1,9 @@
 import type { RewriteRule } from "../../graph/rewrite.js";
-import { type Shape, sameShape, sizeOf } from "../../graph/size.js";
+import { type Shape, sizeOf } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { fusedAttention } from "../../ops/fused-attention.js";
-import { matmul } from "../../ops/matmul.js";
-import { softmax } from "../../ops/normalize.js";
 import { concat, reshape, slice } from "../../ops/shape.js";
-import { exchanged, weightedSums, withoutScale } from "./attention-pattern.js";
+import { softmaxAttentions } from "./attention-pattern.js";
 import { blockRanges } from "./blocks.js";
 import type { AttentionLimits } from "./limits.js";
 
@@ -15,17 +13,12 @@ import type { AttentionLimits } from "./limits.js";
  */
 export function fuseAttention({ mapFrom, fusedElements }: AttentionLimits): RewriteRule {
   return (call, uses) => {
-    for (const { weights, value, finish } of weightedSums(call, uses)) {
-      if (weights.op !== softmax || weights.attributes.axis !== weights.rank - 1) continue;
-      const { tensor: scores, scale } = withoutScale(weights.inputs[0]!, uses);
-      if (scores.op !== matmul || uses(scores) > 1 || !Number.isFinite(scale) || scale === 0) continue;
-      const [query, keys] = scores.inputs as [Tensor, Tensor];
+    for (const { weights, query, key, value, scale, finish } of softmaxAttentions(call, uses)) {
       const outer = weights.shape.slice(0, -2);
       const [length, keyLength] = weights.shape.slice(-2);
       if (typeof length !== "number" || typeof keyLength !== "number") continue;
-      const agree = [query, keys, value].every(({ shape }) => sameShape(shape.slice(0, -2), outer));
-      if (!agree || length * keyLength < mapFrom) continue;
-      const [q, k, v] = [query, exchanged(keys), value].map((matrix) => asStack(matrix, outer)) as [
+      if (length * keyLength < mapFrom) continue;
+      const [q, k, v] = [query, key, value].map((matrix) => asStack(matrix, outer)) as [
         Tensor,
         Tensor,
         Tensor,

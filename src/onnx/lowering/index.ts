@@ -10,6 +10,7 @@ import { elements } from "./elements.js";
 import { fuseAttention } from "./fuse-attention.js";
 import { fuseGelu } from "./fuse-gelu.js";
 import { fuseLayerNorm } from "./fuse-layer-norm.js";
+import { fuseSelfAttention } from "./fuse-self-attention.js";
 import { type AttentionLimits, attentionLimits } from "./limits.js";
 import { reassociate } from "./reassociate.js";
 
@@ -33,8 +34,8 @@ export function lower(
 }
 
 function attentionRules({ kind }: Target, limits: AttentionLimits): RewriteRule[] {
-  // The fused operator is ONNX Runtime's own. On WebGPU it was off by up to 1e-2 where the heads' width is a multiple of four.
-  const fused = kind === "cpu" ? [fuseAttention(limits)] : [];
+  // The fused operators are ONNX Runtime's own. On WebGPU it was off by up to 1e-2 where the heads' width is a multiple of four.
+  const fused = kind === "cpu" ? [fuseSelfAttention(limits), fuseAttention(limits)] : [];
   return [reassociate(limits), ...fused, blockRows(limits)];
 }
 
@@ -45,11 +46,11 @@ function wholeRules({ kind }: Target): RewriteRule[] {
 }
 
 /** True where a product reads something computed of a map's size, without which no rule of attention fits. */
-function readsMaps(tensors: Iterable<Tensor>, { mapFrom }: AttentionLimits): boolean {
+function readsMaps(tensors: Iterable<Tensor>, { mapFrom, projectedFrom }: AttentionLimits): boolean {
+  const least = Math.min(mapFrom, projectedFrom);
   for (const { op, inputs } of tensors) {
     if (op !== matmul) continue;
-    if (inputs.some((operand) => operand.inputs.length > 0 && elements(operand.shape) >= mapFrom))
-      return true;
+    if (inputs.some((operand) => operand.inputs.length > 0 && elements(operand.shape) >= least)) return true;
   }
   return false;
 }

@@ -2,6 +2,10 @@
 export interface AttentionLimits {
   /** Elements of one map from which on no plain form is used where another fits. */
   readonly mapFrom: number;
+  /** Elements of one map from which on projections are part of the operator of their attention. */
+  readonly projectedFrom: number;
+  /** How many times a head's columns the length may be for that. */
+  readonly projectedRatio: number;
   /** Elements of the maps that one fused operator computes. */
   readonly fusedElements: number;
   /** Elements of an intermediate that are held at a time where it is computed in blocks of rows. */
@@ -13,6 +17,9 @@ export interface AttentionLimits {
 export const attentionLimits: AttentionLimits = {
   // On smaller maps no difference was measured, and the graph stays as it is written.
   mapFrom: 128 * 128,
+  projectedFrom: 32 * 32,
+  // The map of a head then has less than three times the elements of its queries, keys and values.
+  projectedRatio: 8,
   // 64 MiB: what the fused operator holds where ONNX Runtime has no kernel without the map (WebAssembly, caches of unknown size).
   fusedElements: 2 ** 24,
   // 16 MiB: the time does not depend on it much, the number of nodes does.

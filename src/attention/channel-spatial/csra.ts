@@ -4,6 +4,7 @@ import { Conv2d } from "../../nn/conv.js";
 import { Module } from "../../nn/module.js";
 import { add, div, mul, sqrt, square } from "../../ops/arithmetic.js";
 import { oneHot } from "../../ops/compare.js";
+import { conv } from "../../ops/conv.js";
 import { softmax } from "../../ops/normalize.js";
 import { argMax, mean, sum } from "../../ops/reduce.js";
 import { concat, reshape } from "../../ops/shape.js";
@@ -56,12 +57,11 @@ class Head extends Module {
     };
   }
 
-  /** [N, C, H, W] -> [N, K, H, W] */
+  /** Products with the classes' weights, of length 1 where they are normalized: [N, C, H, W] -> [N, K, H, W] */
   #scores(x: Tensor): Tensor {
-    const scores = this.head.forward(x);
-    if (!this.#options.normalize) return scores;
-    const norms = sqrt(sum(square(this.head.weight), { axes: [1, 2, 3] })); // [K, 1, 1, 1]
-    return div(scores, reshape(norms, { shape: [1, -1, 1, 1] }));
+    if (!this.#options.normalize) return this.head.forward(x);
+    const { weight } = this.head;
+    return conv(x, div(weight, sqrt(sum(square(weight), { axes: [1, 2, 3] }))));
   }
 
   #attend(scores: Tensor): Tensor {

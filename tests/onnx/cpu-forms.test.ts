@@ -1,13 +1,26 @@
 import { describe, expect, it } from "vitest";
 import type { HostTensor } from "../../src/base/dtype.js";
+import { constant } from "../../src/graph/constant.js";
 import type { Target } from "../../src/graph/emitter.js";
 import { input } from "../../src/graph/leaf.js";
 import { batch, type Shape } from "../../src/graph/size.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { decodeModel } from "../../src/onnx/decoder.js";
 import { emitModel } from "../../src/onnx/emit.js";
-import { matmul, reshape, swapLast, transpose } from "../../src/ops/index.js";
-import { cpu, evaluate, floats, load, numbers } from "../ops/evaluate.js";
+import {
+  add,
+  batchNorm,
+  conv,
+  hardSwish,
+  matmul,
+  mean,
+  mul,
+  relu,
+  reshape,
+  swapLast,
+  transpose,
+} from "../../src/ops/index.js";
+import { cpu, evaluate, floats, load, numbers, relativeError } from "../ops/evaluate.js";
 
 function counted(shape: readonly number[]): HostTensor {
   const count = shape.reduce((product, size) => product * size, 1);
@@ -108,5 +121,48 @@ describe("products of stacks of matrices", () => {
 
   it("and of single matrices", () => {
     expect(operatorsOf([3, 4], (x) => matmul(x, swapLast(x)), cpu)).toEqual(["FusedMatMul"]);
+  });
+});
+
+describe("a mean over positions", () => {
+  const filters = constant(Float32Array.from({ length: 256 }, (_, index) => Math.sin(index)));
+  const convolved = (x: Tensor) => conv(x, reshape(filters, { shape: [16, 16, 1, 1] }));
+  const pooled = (x: Tensor) => mean(x, { axes: [2, 3] });
+
+  it("behind a convolution is a pool, whatever is done to the elements in between", async () => {
+    const normalized = (x: Tensor) => {
+      const values = constant(new Array(16).fill(0.5));
+      return hardSwish(batchNorm(x, values, values, values, values, { epsilon: 1e-5 }));
+    };
+    const bodies: ((x: Tensor) => Tensor)[] = [
+      (x) => pooled(convolved(x)),
+      (x) => pooled(relu(mul(convolved(x), 2))),
+      (x) => pooled(normalized(convolved(x))),
+      (x) => pooled(add(convolved(x), relu(convolved(relu(x))))),
+    ];
+    for (const body of bodies) {
+      for (const samples of [2, batch]) {
+        expect(operatorsOf([samples, 16, 3, 5], body, cpu)).toContain("GlobalAveragePool");
+      }
+      const portable = { kind: "portable", opset: 21 } as const;
+      expect(operatorsOf([2, 16, 3, 5], body, portable)).not.toContain("GlobalAveragePool");
+      const values = [counted([2, 16, 3, 5])];
+      const pool = await evaluate(values, (x) => ({ y: body(x) }));
+      const plain = await evaluate(values, (x) => ({ y: body(x) }), portable);
+      expect(relativeError(pool.y!, plain.y!)).toBeLessThan(1e-6);
+    }
+  });
+
+  it("is a mean elsewhere", () => {
+    const gate = (x: Tensor) => mul(convolved(x), pooled(x));
+    for (const body of [
+      (x: Tensor) => pooled(relu(x)),
+      (x: Tensor) => pooled(gate(x)),
+      (x: Tensor) => pooled(add(convolved(x), x)),
+      (x: Tensor) => mean(convolved(x), { axes: [1, 2, 3] }),
+      (x: Tensor) => mean(convolved(x), { axes: [2, 3], keepDims: false }),
+    ]) {
+      expect(operatorsOf([2, 16, 3, 5], body, cpu)).not.toContain("GlobalAveragePool");
+    }
   });
 });

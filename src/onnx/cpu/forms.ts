@@ -10,6 +10,7 @@ import {
   transposeOfFewPositions,
 } from "./few-positions.js";
 import { blockedDepthwiseGradient, blockedFilterGradient, groupedFilterGradient } from "./filter-gradient.js";
+import { globalAverage } from "./global-average.js";
 import { pairNode } from "./pair.js";
 import { blockedStridedTranspose } from "./strided-transpose.js";
 
@@ -35,5 +36,7 @@ export const forms: CpuForms = {
   shift: (...call) => blockedShift(...call) ?? scaleAndShift(...call),
   unshift: blockedUnshift,
   affine: blockedAffine,
-  reduction: blockedReduction,
+  reduction: (emit, operands, call, kind) =>
+    blockedReduction(emit, operands, call, kind) ??
+    (kind === "mean" ? globalAverage(emit, operands, call) : undefined),
 };

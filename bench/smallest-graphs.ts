@@ -9,12 +9,8 @@ import { trace } from "../src/graph/model.js";
 import type { Tensor } from "../src/graph/tensor.js";
 import { add, max, mean, mul, sigmoid, slice, square } from "../src/ops/index.js";
 import { table } from "../src/report/table.js";
-import { nodeRuntime } from "../src/runtime/node.js";
-import { provideRuntime } from "../src/runtime/provider.js";
 import { residentSession } from "./contestants/resident-session.js";
 import { medianOf } from "./suite/statistics.js";
-
-provideRuntime(nodeRuntime);
 
 const [rounds, calls] = [15, 20];
 const image = [8, 256, 28, 28];

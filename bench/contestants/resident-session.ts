@@ -8,14 +8,14 @@ import { emitModel } from "../../src/onnx/emit.js";
 import { slice } from "../../src/ops/shape.js";
 import { graphCost } from "../../src/report/cost.js";
 import { sessionTarget } from "../../src/runtime/devices.js";
+import { callingThreadRuntime } from "../../src/runtime/node.js";
 import { namedNoise, noiseInputs } from "../../src/runtime/noise.js";
-import { defaultRuntime } from "../../src/runtime/provider.js";
 import type { ReadyWork } from "./serve.js";
 
 /**
  * A graph in a session whose inputs and weights stay beside it, and of whose outputs one element each comes out: a call computes all of
  * them, but copies nothing. (ONNX Runtime's binding for Node.js copies whatever is fetched into new memory, which takes longer than many
- * a mechanism.)
+ * a mechanism.) On the calling thread: the way to a worker and back takes as long as a small mechanism.
  */
 export interface ResidentSession extends Omit<ReadyWork, "first"> {
   readonly operations: number;
@@ -28,7 +28,7 @@ export async function residentSession(
   graph: Graph,
   { weights, threads }: { readonly weights: "constant" | "state"; readonly threads: number },
 ): Promise<ResidentSession> {
-  const runtime = defaultRuntime();
+  const runtime = callingThreadRuntime();
   const variables = new Map([...graph.variables].map(([path, variable]) => [`variable:${path}`, variable]));
   const computed = [...graph.outputs.values(), ...graph.updates.values()];
   const outputs = new Map(computed.map((tensor, index) => [`corner:${index}`, corner(tensor)]));

@@ -9,7 +9,7 @@ import { emitStagedModel, HostStageSessions } from "./host-stages.js";
 import { namedNoise, noiseInputs } from "./noise.js";
 import { mergePlacements } from "./profile-placement.js";
 import { defaultRuntime } from "./provider.js";
-import type { Placement, Runtime, Session, SessionOptions, StateStore } from "./types.js";
+import type { Noise, Placement, Runtime, Session, SessionOptions, StateStore } from "./types.js";
 
 /** Options of `compile`. */
 export interface CompileOptions extends SessionOptions {
@@ -41,6 +41,8 @@ export class Executable {
   readonly #state: StateStore;
   readonly #graph: Graph;
   readonly #usedInputs: ReadonlySet<string>;
+  readonly #fetches: readonly string[];
+  readonly #noise: readonly Noise[];
   readonly #seed: number;
   #runs = 0;
 
@@ -58,6 +60,8 @@ export class Executable {
     this.#state = parts.state;
     this.#graph = parts.graph;
     this.#usedInputs = new Set(parts.usedInputs);
+    this.#fetches = parts.session.outputs.map(({ name }) => name);
+    this.#noise = noiseInputs(parts.graph, this.#usedInputs);
     this.#seed = parts.seed;
     this.nodeCount = parts.nodeCount;
   }
@@ -82,9 +86,9 @@ export class Executable {
     const feeds = Object.entries({ ...inputs, ...fromHost });
     const results = await this.#session.step(this.#state, {
       feeds: Object.fromEntries(feeds.filter(([name]) => this.#usedInputs.has(name))),
-      fetches: this.#session.outputs.map((output) => output.name),
+      fetches: this.#fetches,
       next: {},
-      noise: noiseInputs(this.#graph, this.#usedInputs),
+      noise: this.#noise,
       ...keys,
     });
     const group = (prefix: string) =>

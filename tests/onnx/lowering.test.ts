@@ -41,7 +41,7 @@ const portable = { kind: "portable", opset: 20 } as const;
 const tiny: AttentionLimits = {
   mapFrom: 1,
   projectedFrom: 1,
-  projectedRatio: 0,
+  mapRatio: 0,
   fusedElements: 24,
   blockElements: 8,
   leastRatio: 0,
@@ -50,7 +50,7 @@ const tiny: AttentionLimits = {
 const never: AttentionLimits = {
   mapFrom: Number.POSITIVE_INFINITY,
   projectedFrom: Number.POSITIVE_INFINITY,
-  projectedRatio: 0,
+  mapRatio: 0,
   fusedElements: Number.POSITIVE_INFINITY,
   blockElements: Number.POSITIVE_INFINITY,
   leastRatio: Number.POSITIVE_INFINITY,
@@ -328,9 +328,12 @@ describe("a map", () => {
     expect(operators).not.toContain("MultiHeadAttention");
   });
 
-  it("that is small stays", () => {
-    const small = leavesOf([ramp([2, 50, 4], 0)]) as [Tensor];
-    const y = matmul(weights(small[0], small[0]), small[0]);
+  it.each([
+    ["", [2, 50, 4]],
+    [" beside what it is made of", [2, 150, 20]],
+  ])("that is small%s stays", (_beside, shape) => {
+    const [x] = leavesOf([ramp(shape, 0)]) as [Tensor];
+    const y = matmul(weights(x, x), x);
     expect(lower([y], cpu)).toEqual([y]);
   });
 });
@@ -372,18 +375,21 @@ describe("projections", () => {
   });
 
   it("of more tokens than the map is small for are not", () => {
-    const { projectedFrom, projectedRatio } = attentionLimits;
+    const { projectedFrom, mapRatio } = attentionLimits;
     expect(length ** 2).toBeGreaterThanOrEqual(projectedFrom);
-    expect(length).toBeLessThanOrEqual((projectedRatio * width) / 2);
-    const model = prepared(new MultiHeadAttention({ embedDim: 16, heads: 2 }));
-    const graph = trace(model, { query: { shape: [2, projectedRatio * 8 + 1, 16] } });
-    expect(isProjected(...graph.outputs.values())).toBe(false);
+    // With as many keys as queries and columns of 8 the map is as large as mapRatio operands from this length on.
+    const longest = 4 * mapRatio * 8;
+    for (const tokens of [longest, longest + 1]) {
+      const model = prepared(new MultiHeadAttention({ embedDim: 16, heads: 2 }));
+      const graph = trace(model, { query: { shape: [2, tokens, 16] } });
+      expect(isProjected(...graph.outputs.values())).toBe(tokens === longest);
+    }
   });
 });
 
 describe.each([
   ["small", tiny],
-  ["small, but for projections", { ...tiny, projectedRatio: Number.POSITIVE_INFINITY }],
+  ["small, but for maps that may be as large as they like", { ...tiny, mapRatio: Number.POSITIVE_INFINITY }],
 ])("with limits so %s that every form is taken", (_limits, smallest) => {
   const trials: [string, Trial][] = mechanismClasses().flatMap((type) =>
     type.about.examples.flatMap((_, index) =>

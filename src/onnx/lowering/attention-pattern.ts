@@ -62,6 +62,16 @@ export function softmaxAttentions(call: Tensor, uses: Uses): SoftmaxAttention[] 
   });
 }
 
+/** True where the map of a matrix of queries is at most `ratio` times as large as its operands and results are together. */
+export function hasSmallMap(
+  { query, key, value }: Pick<SoftmaxAttention, "query" | "key" | "value">,
+  ratio: number,
+): boolean {
+  const [length, keyLength] = [query.size(-2), key.size(-2)];
+  const [width, valueWidth] = [query.size(-1), value.size(-1)];
+  return length * keyLength <= ratio * (length + keyLength) * (width + valueWidth);
+}
+
 /** A tensor without its factors that are constant numbers, and their product; only through what nothing else reads. */
 export function withoutScale(tensor: Tensor, uses: Uses): { tensor: Tensor; scale: number } {
   let [inner, scale] = [tensor, 1];

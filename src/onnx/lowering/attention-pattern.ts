@@ -16,7 +16,7 @@ export interface WeightedSum {
 }
 
 /** The last two axes exchanged, undone where it is such an exchange. */
-export function exchanged(tensor: Tensor): Tensor {
+function exchanged(tensor: Tensor): Tensor {
   return isExchange(tensor) ? tensor.inputs[0]! : swapLast(tensor);
 }
 

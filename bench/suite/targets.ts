@@ -26,7 +26,9 @@ type Pass = NetworkResult["pass"];
 export function targetsOf({ rows }: Pick<Result, "rows">): Target[] {
   const pytorch = "PyTorch";
   const exported = "ONNX Runtime, PyTorch's export";
-  const against = (contestant: string, pass: Pass) => ratiosTo(rows, contestant, pass);
+  const times = (one: string, other: string, pass: Pass) =>
+    ratiosBetween(ofPass(rows, pass), [one, other], ({ milliseconds }) => milliseconds.median);
+  const against = (contestant: string, pass: Pass) => times(ours.name, contestant, pass);
   const mechanisms = (pass: "forward" | "gradients") =>
     rows.flatMap((row) => (row.kind === "mechanism" && row.pass === pass ? [row.ratio] : []));
   const target = (
@@ -60,11 +62,7 @@ export function targetsOf({ rows }: Pick<Result, "rows">): Target[] {
     ),
     target(
       "inference on the calling thread over the same, geometric mean",
-      ratiosBetween(
-        ofPass(rows, "inference"),
-        [onCallingThread.name, exported],
-        ({ milliseconds }) => milliseconds.median,
-      ),
+      times(onCallingThread.name, exported, "inference"),
       geometricMean,
       1,
     ),
@@ -87,12 +85,6 @@ export function targetsOf({ rows }: Pick<Result, "rows">): Target[] {
 
 function ofPass(rows: readonly RowResult[], pass: Pass): NetworkResult[] {
   return rows.filter((row): row is NetworkResult => row.kind === "network" && row.pass === pass);
-}
-
-function ratiosTo(rows: readonly RowResult[], contestant: string, pass: Pass): number[] {
-  return ofPass(rows, pass).flatMap(({ entries }) =>
-    entries.filter((entry) => entry.contestant === contestant).map(({ ratio }) => ratio),
-  );
 }
 
 /** What an entry has of one contestant over the same of another, in the rows that have both. */

@@ -74,9 +74,12 @@ export const fusedSelfAttention: Op<Operands, Attributes> = defineOp("fusedSelfA
     return reshapeNode(emit, joined, [-1, length, width]);
   },
   gradient: ({ inputs, attributes, cotangent }) => {
-    const slopes = (index: number) =>
-      gradients(unfused(inputs, attributes), [inputs[index]!], { cotangent })[0]!;
-    return [() => slopes(0), () => slopes(1), () => slopes(2)];
+    let slopes: readonly Tensor[] | undefined;
+    const slope = (index: number) => {
+      slopes ??= gradients(unfused(inputs, attributes), inputs, { cotangent });
+      return slopes[index]!;
+    };
+    return [() => slope(0), () => slope(1), () => slope(2)];
   },
   macs: ({ inputs: [x, weight], output }) => {
     const rows = elementCount(concreteShape(x.shape.slice(0, 2)));

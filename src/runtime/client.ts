@@ -87,7 +87,7 @@ class RemoteSession implements Session {
     this.#checkOpen();
     const { transfer = false } = options;
     const prepared = this.#prepareFeeds(feeds, transfer);
-    const argument = { session: this.#id, feeds: prepared, fetches, copied: !transfer };
+    const argument = { session: this.#id, feeds: prepared, fetches, copied: this.#copies(transfer) };
     return this.#resultsOf(this.#client.call("run", argument, buffersOf(prepared)));
   }
 
@@ -104,7 +104,7 @@ class RemoteSession implements Session {
       session: this.#id,
       state: state.openId(),
       call: { ...call, feeds },
-      copied: !transfer,
+      copied: this.#copies(transfer),
     };
     return this.#resultsOf(this.#client.call("step", argument, buffersOf(feeds)));
   }
@@ -127,6 +127,11 @@ class RemoteSession implements Session {
 
   #checkOpen(): void {
     if (this.#closed !== undefined) throw new DeviceError(`${this.#name} is closed`);
+  }
+
+  /** Whether the feeds of a call are copies, whose arrays may come back. */
+  #copies(transfer: boolean): boolean {
+    return !transfer && !this.#client.sharesMemory;
   }
 
   /** Checked here, so that a refused feed is not lost to its owner by the transfer. */

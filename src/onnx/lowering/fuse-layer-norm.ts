@@ -4,6 +4,7 @@ import type { Tensor } from "../../graph/tensor.js";
 import { add, mul, reciprocal, sqrt, sub } from "../../ops/arithmetic.js";
 import { fusedLayerNorm } from "../../ops/fused-layer-norm.js";
 import { mean } from "../../ops/reduce.js";
+import { bothOrders } from "./both-orders.js";
 import { withScalar } from "./scalars.js";
 
 /**
@@ -47,14 +48,4 @@ function standardized(
     if (isAligned) return { x, axes, epsilon: padded!.scalar };
   }
   return undefined;
-}
-
-/** The operands of a call of an operator that does not care for their order, in both. */
-function bothOrders(call: Tensor, op: Tensor["op"]): readonly (readonly [Tensor, Tensor])[] {
-  if (call.op !== op) return [];
-  const [a, b] = call.inputs as [Tensor, Tensor];
-  return [
-    [a, b],
-    [b, a],
-  ];
 }

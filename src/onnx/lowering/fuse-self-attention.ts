@@ -8,6 +8,7 @@ import { matmul } from "../../ops/matmul.js";
 import { expandTo } from "../../ops/reduce.js";
 import { concat, reshape, type SliceAttributes, slice, transpose } from "../../ops/shape.js";
 import { hasSmallMap, softmaxAttentions } from "./attention-pattern.js";
+import { bothOrders } from "./both-orders.js";
 import type { AttentionLimits } from "./limits.js";
 
 /**
@@ -76,12 +77,17 @@ function projectionOf(tensor: Tensor | undefined, uses: Uses, readers = 1): Proj
       }
     );
   }
-  for (const [product, bias] of op === add ? [inputs, inputs.toReversed()] : []) {
-    if (bias!.rank !== 1 || product!.op !== matmul || uses(product!) > 1) continue;
-    const [x, weight] = product!.inputs as [Tensor, Tensor];
-    if (weight.rank === 2 && bias!.size(0) === weight.size(1)) return { x, weight, bias: bias! };
+  for (const [product, bias] of bothOrders(tensor, add)) {
+    const known = productOf(product);
+    if (known && uses(product) === 1 && bias.rank === 1 && bias.size(0) === known.weight.size(1))
+      return { ...known, bias };
   }
+  const product = productOf(tensor);
+  return product && { ...product, bias: expandTo(constant(0), [product.weight.size(1)]) };
+}
+
+/** The operands of a product with one matrix. */
+function productOf({ op, inputs }: Tensor): Omit<Projection, "bias"> | undefined {
   const [x, weight] = inputs;
-  if (op !== matmul || weight!.rank !== 2) return undefined;
-  return { x: x!, weight: weight!, bias: expandTo(constant(0), [weight!.size(1)]) };
+  return op === matmul && weight!.rank === 2 ? { x: x!, weight: weight! } : undefined;
 }

@@ -2,6 +2,7 @@ import type { HostTensor } from "../../base/dtype.js";
 import { constantOp } from "../../graph/leaf.js";
 import type { Operator } from "../../graph/operator.js";
 import type { Tensor } from "../../graph/tensor.js";
+import { bothOrders } from "./both-orders.js";
 
 /** The value of a constant number; undefined for everything else. */
 function scalarValue({ op, rank, attributes }: Tensor): number | undefined {
@@ -10,12 +11,7 @@ function scalarValue({ op, rank, attributes }: Tensor): number | undefined {
 
 /** The tensor and the number of a call on both, in either order; undefined for everything else. */
 export function withScalar(call: Tensor, op: Operator): { tensor: Tensor; scalar: number } | undefined {
-  if (call.op !== op) return undefined;
-  const [a, b] = call.inputs as [Tensor, Tensor];
-  for (const [tensor, other] of [
-    [a, b],
-    [b, a],
-  ] as const) {
+  for (const [tensor, other] of bothOrders(call, op)) {
     const scalar = scalarValue(other);
     if (scalar !== undefined) return { tensor, scalar };
   }

@@ -4,15 +4,20 @@ import type { Client, Handlers, RequestName, Requests } from "./protocol.js";
 export class DirectClient implements Client {
   readonly failed = false;
   readonly sharesMemory = true;
-  readonly #handlers: Handlers;
+  readonly #load: () => Promise<Handlers>;
+  #handlers: Handlers | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(handlers: Handlers) {
-    this.#handlers = handlers;
+  /** @param load gives what answers requests; asked with the first one */
+  constructor(load: () => Promise<Handlers>) {
+    this.#load = load;
   }
 
   call<K extends RequestName>(name: K, argument: Requests[K]["argument"]): Promise<Requests[K]["result"]> {
-    const answer = this.#last.then(() => this.#handlers[name](argument));
+    const answer = this.#last.then(async () => {
+      this.#handlers ??= await this.#load();
+      return this.#handlers[name](argument);
+    });
     this.#last = answer.catch(() => undefined);
     return answer;
   }

@@ -1,9 +1,8 @@
 /** The worker thread that holds the sessions of a Node.js process. */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { ExitGate } from "./node-exit-gate.js";
-import { nodePlatform } from "./node-platform.js";
+import { nodeHost } from "./node-host.js";
 import { type Port, serveRequests } from "./protocol.js";
-import { SessionHost } from "./session-host.js";
 
 function portOf(messages: MessagePort): Port {
   return {
@@ -13,9 +12,5 @@ function portOf(messages: MessagePort): Port {
 }
 
 if (parentPort !== null) {
-  serveRequests(
-    portOf(parentPort),
-    new SessionHost(nodePlatform(() => import("onnxruntime-node"))),
-    new ExitGate(workerData as Int32Array),
-  );
+  serveRequests(portOf(parentPort), nodeHost(), new ExitGate(workerData as Int32Array));
 }

@@ -1,9 +1,7 @@
 import { RemoteRuntime } from "./client.js";
 import { DirectClient } from "./direct-client.js";
 import { startWorker } from "./node-connection.js";
-import { nodePlatform } from "./node-platform.js";
 import type { RequestClient } from "./protocol.js";
-import { SessionHost } from "./session-host.js";
 import type { Runtime } from "./types.js";
 
 let shared: RequestClient | undefined;
@@ -27,7 +25,8 @@ export function nodeRuntime(): Runtime {
 let direct: DirectClient | undefined;
 
 const directRuntime = new RemoteRuntime(() => {
-  direct ??= new DirectClient(new SessionHost(nodePlatform(() => import("onnxruntime-node"))));
+  // Loaded when first asked, as in the worker.
+  direct ??= new DirectClient(async () => (await import("./node-host.js")).nodeHost());
   return direct;
 });
 

@@ -21,6 +21,16 @@ export function hostArray<T extends DType>(dtype: T, length: number): TypedArray
   return new constructors[dtype](length) as TypedArrayOf<T>;
 }
 
+/** An array over memory that is there. */
+export function hostArrayAt(
+  dtype: DType,
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+): HostArray {
+  return new constructors[dtype](buffer as ArrayBuffer, byteOffset, length);
+}
+
 /** Number of elements of a concrete shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);

@@ -1,8 +1,8 @@
 import { type HostArray, type HostTensor, hostArray } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
 import type { DeviceChoice, DeviceName } from "./devices.js";
-import { buffersOf, type Client, type Requests, type RunAnswer, type Tensors } from "./protocol.js";
-import { SpareArrays } from "./spare-arrays.js";
+import type { FeedMemory } from "./feed-memory.js";
+import { buffersOf, type Client, type Requests, type Tensors } from "./protocol.js";
 import { checkFits, checkHostTensor, lookUp } from "./tensor-check.js";
 import type {
   Placement,
@@ -65,7 +65,6 @@ class RemoteSession implements Session {
   readonly #id: number;
   readonly #name: string;
   readonly #inputsByName: ReadonlyMap<string, TensorInfo>;
-  readonly #spares = new SpareArrays();
   #closed: Promise<void> | undefined;
 
   constructor(client: Client, name: string, created: Requests["createSession"]["result"]) {
@@ -87,8 +86,8 @@ class RemoteSession implements Session {
     this.#checkOpen();
     const { transfer = false } = options;
     const prepared = this.#prepareFeeds(feeds, transfer);
-    const argument = { session: this.#id, feeds: prepared, fetches, copied: this.#copies(transfer) };
-    return this.#resultsOf(this.#client.call("run", argument, buffersOf(prepared)));
+    const argument = { session: this.#id, feeds: prepared, fetches };
+    return this.#afterwards(this.#client.call("run", argument, buffersOf(prepared)), prepared);
   }
 
   async step(state: StateStore, call: StepCall): Promise<Record<string, HostTensor>> {
@@ -100,13 +99,8 @@ class RemoteSession implements Session {
     }
     const { transfer = false } = call;
     const feeds = this.#prepareFeeds(call.feeds, transfer);
-    const argument = {
-      session: this.#id,
-      state: state.openId(),
-      call: { ...call, feeds },
-      copied: this.#copies(transfer),
-    };
-    return this.#resultsOf(this.#client.call("step", argument, buffersOf(feeds)));
+    const argument = { session: this.#id, state: state.openId(), call: { ...call, feeds } };
+    return this.#afterwards(this.#client.call("step", argument, buffersOf(feeds)), feeds);
   }
 
   async placement(): Promise<Placement> {
@@ -121,17 +115,11 @@ class RemoteSession implements Session {
 
   async close(): Promise<void> {
     this.#closed ??= close(this.#client, () => this.#client.call("closeSession", { session: this.#id }));
-    this.#spares.clear();
     await this.#closed;
   }
 
   #checkOpen(): void {
     if (this.#closed !== undefined) throw new DeviceError(`${this.#name} is closed`);
-  }
-
-  /** Whether the feeds of a call are copies, whose arrays may come back. */
-  #copies(transfer: boolean): boolean {
-    return !transfer && !this.#client.sharesMemory;
   }
 
   /** Checked here, so that a refused feed is not lost to its owner by the transfer. */
@@ -141,14 +129,16 @@ class RemoteSession implements Session {
       checkFits(`${this.#name}: input '${name}'`, tensor, info);
       checkHostTensor(`${this.#name}: input '${name}'`, tensor);
     }
-    if (this.#client.sharesMemory) return withoutShared(feeds);
-    return prepare(feeds, transfer, this.#spares);
+    return this.#client.sharesMemory ? feeds : prepare(feeds, transfer, this.#client.feedMemory);
   }
 
-  async #resultsOf(answer: Promise<RunAnswer>): Promise<Record<string, HostTensor>> {
-    const { results, feeds } = await answer;
-    if (this.#closed === undefined) this.#spares.give(feeds);
-    return results;
+  /** The answer to a call; the memory of what it was fed is free then. */
+  async #afterwards<T>(answer: Promise<T>, feeds: Tensors): Promise<T> {
+    try {
+      return await answer;
+    } finally {
+      for (const { data } of Object.values(feeds)) this.#client.feedMemory?.release(data);
+    }
   }
 }
 
@@ -212,10 +202,10 @@ async function close(client: Client, ask: () => Promise<null>): Promise<void> {
 }
 
 /**
- * Tensors whose buffers can be moved: copies, or with `transfer` the arrays themselves where they own their buffer
- * (a view's buffer holds other values too, and a shared buffer cannot be moved).
+ * Tensors to be sent: copies, in memory that both sides see where there is such, or with `transfer` the arrays themselves where they own
+ * their buffer (a view's buffer holds other values too, and a shared buffer cannot be moved).
  */
-function prepare(tensors: Tensors, transfer: boolean, spares?: SpareArrays): Tensors {
+function prepare(tensors: Tensors, transfer: boolean, memory?: FeedMemory): Tensors {
   const prepared: Record<string, HostTensor> = {};
   for (const [name, tensor] of Object.entries(tensors)) {
     const { dtype, shape, data } = tensor;
@@ -223,19 +213,10 @@ function prepare(tensors: Tensors, transfer: boolean, spares?: SpareArrays): Ten
     prepared[name] = {
       dtype,
       shape: [...shape],
-      data: isMoved ? data : copyOf(tensor, spares?.take(name, tensor)),
+      data: isMoved ? data : (memory?.copyOf(tensor) ?? copyOf(tensor)),
     };
   }
   return prepared;
-}
-
-/** The tensors, those in shared memory as copies: onnxruntime-node 1.30 reads none of these in Node.js 20. */
-function withoutShared(tensors: Tensors): Tensors {
-  const entries = Object.entries(tensors).map(([name, tensor]) => {
-    const isOwn = tensor.data.buffer instanceof ArrayBuffer;
-    return [name, isOwn ? tensor : { ...tensor, data: copyOf(tensor) }] as const;
-  });
-  return Object.fromEntries(entries);
 }
 
 /** True for an array whose buffer holds nothing else and can be moved. */
@@ -244,7 +225,8 @@ function ownsBuffer({ buffer, byteLength }: ArrayBufferView): boolean {
 }
 
 /** A copy in a buffer of its own (`slice` of a Node.js Buffer would share one). */
-function copyOf({ dtype, data }: HostTensor, copy = hostArray(dtype, data.length)): HostArray {
+function copyOf({ dtype, data }: HostTensor): HostArray {
+  const copy = hostArray(dtype, data.length);
   copy.set(data as never);
   return copy;
 }

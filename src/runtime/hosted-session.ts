@@ -28,6 +28,8 @@ export class HostedSession {
   readonly #recorder: PlacementRecorder | undefined;
   #placement: Placement | undefined;
   #hasRun = false;
+  /** Copies of inputs that came in shared memory, written anew with each call. */
+  readonly #ownFeeds = new Map<string, HostTensor>();
   /** Arrays of noise inputs, filled anew for each step. */
   readonly #noise = new Map<string, HostTensor>();
 
@@ -144,9 +146,21 @@ export class HostedSession {
     const tensors: Record<string, Tensor> = {};
     for (const [name, tensor] of Object.entries(feeds)) {
       checkFits(`${this.name}: input '${name}'`, tensor, lookUp(this.inputs, name, `${this.name}: input`));
-      tensors[name] = this.engine.tensor(tensor);
+      tensors[name] = this.engine.tensor(this.#readable(name, tensor));
     }
     return tensors;
+  }
+
+  /** The tensor, or a copy where it lies in shared memory: onnxruntime-node 1.30 reads none in Node.js 20. */
+  #readable(name: string, tensor: HostTensor): HostTensor {
+    const { dtype, shape, data } = tensor;
+    if (data.buffer instanceof ArrayBuffer) return tensor;
+    const known = this.#ownFeeds.get(name)?.data;
+    const copy = known?.length === data.length ? known : hostArray(dtype, data.length);
+    copy.set(data as never);
+    const own = { dtype, shape, data: copy };
+    this.#ownFeeds.set(name, own);
+    return own;
   }
 
   /** Adds the tensors of the noise inputs to `feeds`. */

@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { FeedMemory } from "./feed-memory.js";
 import { ExitGate } from "./node-exit-gate.js";
 import { RequestClient } from "./protocol.js";
 
@@ -28,8 +29,7 @@ export function startWorker(): SessionWorker {
       post: (message, transfer) => worker.postMessage(message, transfer),
       listen: (listener) => worker.on("message", listener),
     },
-    () => worker.ref(),
-    () => worker.unref(),
+    { feedMemory: new FeedMemory(), onBusy: () => worker.ref(), onIdle: () => worker.unref() },
   );
   worker.on("error", (error) => client.fail(`the worker of the sessions failed: ${error.message}`));
   worker.on("messageerror", (error) =>

@@ -1,16 +1,11 @@
 import type { HostTensor } from "../base/dtype.js";
 import { DataError, DeviceError, FormatError, OptionError, ShapeError } from "../base/errors.js";
 import type { DeviceChoice, DeviceName } from "./devices.js";
+import type { FeedMemory } from "./feed-memory.js";
 import type { Placement, RuntimeInfo, SessionOptions, StepCall, TensorInfo } from "./types.js";
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, HostTensor>>;
-
-/** What a run gives: its results, and of the tensors that it was fed those whose arrays go back to be filled again. */
-export interface RunAnswer {
-  readonly results: Record<string, HostTensor>;
-  readonly feeds: Tensors;
-}
 
 /** Requests to the worker that holds the sessions: argument and result of each. */
 export interface Requests {
@@ -32,19 +27,12 @@ export interface Requests {
       readonly session: number;
       readonly feeds: Tensors;
       readonly fetches: readonly string[] | undefined;
-      /** The feeds are copies, whose arrays may go back. */
-      readonly copied: boolean;
     };
-    result: RunAnswer;
+    result: Record<string, HostTensor>;
   };
   step: {
-    argument: {
-      readonly session: number;
-      readonly state: number;
-      readonly call: StepCall;
-      readonly copied: boolean;
-    };
-    result: RunAnswer;
+    argument: { readonly session: number; readonly state: number; readonly call: StepCall };
+    result: Record<string, HostTensor>;
   };
   placement: { argument: { readonly session: number }; result: Placement };
   endProfiling: { argument: { readonly session: number }; result: string };
@@ -95,21 +83,16 @@ function revive({ name, message }: { readonly name: string; readonly message: st
 }
 
 /** Buffers of tensors, each once, to be moved with a message. */
-export function buffersOf(...groups: readonly Tensors[]): ArrayBuffer[] {
+export function buffersOf(tensors: Tensors): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
-  for (const { data } of groups.flatMap((tensors) => Object.values(tensors))) {
+  for (const { data } of Object.values(tensors)) {
     if (data.buffer instanceof ArrayBuffer) buffers.add(data.buffer);
   }
   return [...buffers];
 }
 
-/** Buffers that are moved with an answer. */
-function movedWith(name: RequestName, result: unknown): ArrayBuffer[] {
-  if (name === "readState") return buffersOf(result as Tensors);
-  if (name !== "run" && name !== "step") return [];
-  const { results, feeds } = result as RunAnswer;
-  return buffersOf(results, feeds);
-}
+/** Requests that are answered by tensors, which are moved with the answer. */
+const answeredByTensors: ReadonlySet<RequestName> = new Set(["run", "step", "readState"]);
 
 /** The asking side of a channel. */
 export interface Client {
@@ -117,6 +100,8 @@ export interface Client {
   readonly failed: boolean;
   /** Whether the other side reads arrays where they lie, so that none has to be copied and moved. */
   readonly sharesMemory: boolean;
+  /** Memory that the other side sees too, for copies of feeds; undefined where copies have to be moved. */
+  readonly feedMemory?: FeedMemory | undefined;
   /** Sends a request. The buffers of `transfer` are moved. @throws DeviceError where the other side has ended */
   call<K extends RequestName>(
     name: K,
@@ -125,9 +110,18 @@ export interface Client {
   ): Promise<Requests[K]["result"]>;
 }
 
-/** The asking side of a channel of messages. `onBusy` is called when a first request is under way, `onIdle` when none is left. */
+/** What a channel has beside its port. */
+export interface ChannelOptions extends Pick<Client, "feedMemory"> {
+  /** Called when a first request is under way. */
+  readonly onBusy?: () => void;
+  /** Called when none is left. */
+  readonly onIdle?: () => void;
+}
+
+/** The asking side of a channel of messages. */
 export class RequestClient implements Client {
   readonly sharesMemory = false;
+  readonly feedMemory: FeedMemory | undefined;
   readonly #port: Port;
   readonly #pending = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   readonly #onBusy: () => void;
@@ -135,7 +129,8 @@ export class RequestClient implements Client {
   #failure: string | undefined;
   #nextId = 1;
 
-  constructor(port: Port, onBusy: () => void = () => {}, onIdle: () => void = () => {}) {
+  constructor(port: Port, { feedMemory, onBusy = () => {}, onIdle = () => {} }: ChannelOptions = {}) {
+    this.feedMemory = feedMemory;
     this.#port = port;
     this.#onBusy = onBusy;
     this.#onIdle = onIdle;
@@ -191,7 +186,7 @@ export function serveRequests(port: Port, handlers: Handlers, gate?: Gate): void
   const answer = async ({ id, name, argument }: RequestMessage): Promise<void> => {
     try {
       const result = await (handlers[name] as (argument: unknown) => Promise<unknown>)(argument);
-      port.post({ id, result }, movedWith(name, result));
+      port.post({ id, result }, answeredByTensors.has(name) ? buffersOf(result as Tensors) : []);
     } catch (error) {
       const { name: errorName, message } = error instanceof Error ? error : new Error(String(error));
       port.post({ id, error: { name: errorName, message } }, []);

@@ -6,9 +6,8 @@ import { type DeviceChoice, type DeviceStatus, hasDeviceMemory } from "./devices
 import { guarded } from "./engine.js";
 import { HostedSession } from "./hosted-session.js";
 import type { Platform } from "./platform.js";
-import type { Handlers, Requests, RunAnswer } from "./protocol.js";
+import type { Handlers, Requests } from "./protocol.js";
 import { checkSessionOptions, ortSessionOptions } from "./session-options.js";
-import { worthGivingBack } from "./spare-arrays.js";
 import { StateTensors } from "./state.js";
 import { lookUp } from "./tensor-check.js";
 import type { Placement, RuntimeInfo } from "./types.js";
@@ -123,21 +122,15 @@ export class SessionHost implements Handlers {
     session,
     feeds,
     fetches,
-    copied,
-  }: Requests["run"]["argument"]): Promise<RunAnswer> => {
-    const results = await this.#session(session).run(feeds, fetches);
-    return { results, feeds: copied ? worthGivingBack(feeds) : {} };
-  };
+  }: Requests["run"]["argument"]): Promise<Record<string, HostTensor>> =>
+    this.#session(session).run(feeds, fetches);
 
   readonly step = async ({
     session,
     state,
     call,
-    copied,
-  }: Requests["step"]["argument"]): Promise<RunAnswer> => {
-    const results = await this.#session(session).step(this.#state(state), call);
-    return { results, feeds: copied ? worthGivingBack(call.feeds) : {} };
-  };
+  }: Requests["step"]["argument"]): Promise<Record<string, HostTensor>> =>
+    this.#session(session).step(this.#state(state), call);
 
   readonly placement = async ({ session }: Requests["placement"]["argument"]): Promise<Placement> =>
     this.#session(session).placement();

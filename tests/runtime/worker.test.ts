@@ -2,8 +2,10 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
 import { DeviceError, FoveaError, OptionError, ShapeError } from "../../src/base/errors.js";
 import { RemoteRuntime } from "../../src/runtime/client.js";
+import { FeedMemory } from "../../src/runtime/feed-memory.js";
 import { nodeRuntime } from "../../src/runtime/node.js";
 import { startWorker } from "../../src/runtime/node-connection.js";
+import { nodeHost } from "../../src/runtime/node-host.js";
 import type { NodeOrtModule } from "../../src/runtime/node-ort.js";
 import { nodePlatform } from "../../src/runtime/node-platform.js";
 import { type Port, RequestClient, serveRequests } from "../../src/runtime/protocol.js";
@@ -149,6 +151,26 @@ describe("several sessions", () => {
 });
 
 describe("requests", () => {
+  it("leave no feed behind in shared memory, answered or refused", async () => {
+    const [near, far] = channel();
+    serveRequests(far, nodeHost());
+    const feedMemory = new FeedMemory(3 * 2 ** 15);
+    const client = new RequestClient(near, { feedMemory });
+    const runtime = new RemoteRuntime(() => client);
+    const session = await runtime.createSession(incrementModel("n"));
+    const length = 2 ** 13;
+    const feed = (value: number) => floats([length], new Float32Array(length).fill(value));
+    const values = [1, 2, 3, 4, 5];
+    const results = await Promise.all([
+      ...values.map((value) => session.run({ x: feed(value) })),
+      session.run({ x: feed(0) }, ["z"]).catch(() => undefined),
+    ]);
+    expect(results.map((result) => result?.y?.data[length - 1])).toEqual([2, 3, 4, 5, 6, undefined]);
+    const whole = floats([3 * length], new Float32Array(3 * length));
+    expect(feedMemory.copyOf(whole)?.byteOffset).toBe(0);
+    await session.close();
+  });
+
   it("carry errors over with their class", async () => {
     const [near, far] = channel();
     const errors: Error[] = [new ShapeError("a"), new OptionError("b"), new TypeError("c")];
@@ -174,11 +196,10 @@ describe("requests", () => {
     const [near, far] = channel();
     const log: string[] = [];
     serveRequests(far, new SessionHost(nodePlatform(() => Promise.reject(new DeviceError("none")))));
-    const client = new RequestClient(
-      near,
-      () => log.push("busy"),
-      () => log.push("idle"),
-    );
+    const client = new RequestClient(near, {
+      onBusy: () => log.push("busy"),
+      onIdle: () => log.push("idle"),
+    });
     const ask = () => client.call("info", { devices: false });
     await Promise.all([ask(), ask()]);
     await ask();

@@ -18,7 +18,8 @@ export interface Target {
   readonly opset: number;
   /**
    * Channels in a block of the layout that ONNX Runtime's convolutions on this machine are fastest in. Absent where there is none, and
-   * where weights are constant: ONNX Runtime then chooses by itself. Operators that use it make a model of this machine alone.
+   * where ONNX Runtime does as well by itself: it chooses that layout for constant filters. Operators that use it make a model of this
+   * machine alone.
    */
   readonly channelBlock?: number;
 }
@@ -40,6 +41,8 @@ export interface Emitter {
   form(value: string, kind: string): string | undefined;
   /** Notes another form of a value. */
   addForm(value: string, kind: string, other: string): void;
+  /** What a value holds in every run; undefined where runs decide. */
+  value(name: string): HostTensor | undefined;
   /** Adds an initializer, or finds an equal one, and returns its name. */
   constant(tensor: HostTensor): string;
   /** The same for the sizes that a value gets, which a model may keep from ONNX Runtime's planner. */

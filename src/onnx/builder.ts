@@ -43,10 +43,13 @@ export class ModelBuilder implements Emitter {
   #guard: Guard | undefined;
   readonly #initializers: Initializer[] = [];
   readonly #constants = new Map<string, Initializer[]>();
+  /** Initializers that no run replaces, by name. */
+  readonly #fixed = new Map<string, HostTensor>();
   /** Names of all values that nodes can refer to; true where a node produces the value. */
   readonly #values = new Map<string, boolean>();
   readonly #outputNames = new Set<string>();
   readonly #forms = new Map<string, string>();
+  readonly #formValues = new Set<string>();
   readonly #counters = new Map<string, number>();
   readonly #domains = new Set<string>();
   readonly #withholdsSizes: boolean;
@@ -93,22 +96,46 @@ export class ModelBuilder implements Emitter {
 
   addForm(value: string, kind: string, other: string): void {
     this.#forms.set(`${kind} ${value}`, other);
+    this.#formValues.add(`${kind} ${other}`);
   }
 
-  /** Leaves out the nodes that no output depends on, and constants that none of the others reads. */
-  prune(): void {
-    const roots = [
+  /** Whether a value is another form of one. */
+  isForm(value: string, kind: string): boolean {
+    return this.#formValues.has(`${kind} ${value}`);
+  }
+
+  /** Puts nodes of equal results in the place of those so far. @param rule of nodes, and of what is read from outside of them */
+  replaceNodes(
+    rule: (nodes: readonly NodeRecord[], roots: readonly string[]) => readonly NodeRecord[],
+  ): void {
+    const nodes = rule(this.#nodes, this.#roots());
+    for (const name of nodes.flatMap(({ outputs }) => outputs)) {
+      if (!this.#values.has(name)) this.#define(name, true);
+    }
+    this.#nodes.splice(0, this.#nodes.length, ...nodes);
+  }
+
+  /** What the model gives, and what decides on it. */
+  #roots(): string[] {
+    return [
       ...this.#outputs.map(({ value }) => value),
       ...(this.#guard ? [this.#guard.condition, ...this.#guard.otherwise.values()] : []),
     ];
+  }
+
+  /** Leaves out the nodes that no output depends on, and constants and weights that none of the others reads. */
+  prune(): void {
+    const roots = this.#roots();
     const kept = needed(this.#nodes, roots);
     this.#nodes.splice(0, this.#nodes.length, ...kept);
     const read = new Set([...roots, ...kept.flatMap(({ inputs }) => inputs)]);
-    const constants = [...this.#constants.values()].flat();
-    const unread = new Set(constants.filter(({ name }) => !read.has(name)));
-    const isKept = (initializer: Initializer) => !unread.has(initializer);
+    const isKept = ({ name }: Initializer) => read.has(name) || !this.#fixed.has(name);
     for (const [key, candidates] of this.#constants) this.#constants.set(key, candidates.filter(isKept));
     this.#initializers.splice(0, this.#initializers.length, ...this.#initializers.filter(isKept));
+  }
+
+  value(name: string): HostTensor | undefined {
+    return this.#fixed.get(name);
   }
 
   constant(tensor: HostTensor): string {
@@ -127,6 +154,7 @@ export class ModelBuilder implements Emitter {
     candidates.push(entry);
     this.#define(entry.name, false);
     this.#initializers.push(entry);
+    this.#fixed.set(entry.name, tensor);
     return entry.name;
   }
 
@@ -138,6 +166,7 @@ export class ModelBuilder implements Emitter {
     const known = this.#sizes.get(key);
     if (known) return known.name;
     const name = this.initializer(this.#fresh("sizes"), tensor);
+    this.#fixed.delete(name);
     this.#sizes.set(key, { name, dtype: "int64", shape: tensor.shape });
     return name;
   }
@@ -155,6 +184,7 @@ export class ModelBuilder implements Emitter {
     checkTensor(`initializer '${name}'`, tensor);
     this.#define(name, false);
     this.#initializers.push({ name, tensor });
+    this.#fixed.set(name, tensor);
     return name;
   }
 

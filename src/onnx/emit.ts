@@ -9,8 +9,10 @@ import { provideCpuForms } from "../ops/cpu-forms.js";
 import { reshapeNode } from "../ops/nodes.js";
 import { ModelBuilder } from "./builder.js";
 import { isLayoutFree } from "./cpu/channels.js";
-import { forms } from "./cpu/forms.js";
+import { constantForms, forms } from "./cpu/forms.js";
+import { fuseBlockedConvs } from "./cpu/fuse-blocked-convs.js";
 import { fromBlocks, toBlocks } from "./cpu/layout.js";
+import { foldBatchNorm } from "./fold-batch-norm.js";
 import type { OnnxSize } from "./graph-records.js";
 import { lower } from "./lowering/index.js";
 
@@ -52,8 +54,11 @@ export const sessionOpset = 21;
 export function emitModel(request: EmitRequest): EmittedModel {
   const withholdsSizes = request.target.kind === "cpu" && request.variablesAs === "inputs";
   const builder = new ModelBuilder(request.target, { withholdsSizes });
-  if (request.target.kind === "cpu") provideCpuForms(builder, forms);
-  const { outputs, guard } = request;
+  const hasConstants = request.variablesAs === "initializers" && request.variables.size > 0;
+  const constantInBlocks = hasConstants && request.target.channelBlock !== undefined;
+  if (request.target.kind === "cpu") provideCpuForms(builder, constantInBlocks ? constantForms : forms);
+  const { outputs, variables } = constantInBlocks ? foldBatchNorm(request) : request;
+  const { guard } = request;
   // The walk begins at the last root: with a guard or without, calls come in the same order.
   const roots = [...(guard ? [guard.condition, ...guard.otherwise.values()] : []), ...outputs.values()];
   const reached = reachableLeaves(roots);
@@ -71,7 +76,7 @@ export function emitModel(request: EmitRequest): EmittedModel {
       names.set(tensor, reshapeNode(builder, names.get(tensor)!, tensor.shape));
     }
   }
-  for (const [name, variable] of request.variables) {
+  for (const [name, variable] of variables) {
     if (!reached.has(variable)) continue;
     if (request.variablesAs === "inputs") declare(name, variable);
     else {
@@ -89,6 +94,11 @@ export function emitModel(request: EmitRequest): EmittedModel {
     builder.guard({ condition: values.get(guard.condition)!, otherwise: new Map(otherwise) });
   }
   builder.prune();
+  if (constantInBlocks) {
+    builder.replaceNodes((nodes, results) =>
+      fuseBlockedConvs(nodes, results, (value) => builder.isForm(value, "blocks")),
+    );
+  }
   const { producerVersion, metadata } = request;
   const bytes = builder.build({ producerVersion, ...(metadata ? { metadata } : {}) });
   return { bytes, nodeCount: builder.nodeCount, usedInputs };

@@ -1,4 +1,4 @@
-import type { Emitter } from "../graph/emitter.js";
+import type { Emitter, OnnxAttributes } from "../graph/emitter.js";
 import type { Call } from "../graph/operator.js";
 import type { Shape } from "../graph/size.js";
 import type { Tensor } from "../graph/tensor.js";
@@ -22,6 +22,12 @@ export interface TransposedSizes {
   readonly input: Shape;
   readonly weight: readonly number[];
   readonly outputSize: readonly number[];
+}
+
+/** The node of a pool. */
+export interface PoolNode {
+  readonly opType: "MaxPool" | "AveragePool";
+  readonly attributes: OnnxAttributes;
 }
 
 type Form<C> = (emit: Emitter, operands: readonly string[], call: C) => string | undefined;
@@ -77,6 +83,13 @@ export interface CpuForms {
     operands: readonly string[],
     call: Call<[x: Tensor], { readonly axes?: readonly number[]; readonly keepDims?: boolean }>,
     kind: "mean" | "sum",
+  ): string | undefined;
+  /** A pool over windows: the plain node's operator and attributes. */
+  pool(
+    emit: Emitter,
+    operands: readonly string[],
+    call: Call<[x: Tensor], object> & { readonly output: Tensor },
+    node: PoolNode,
   ): string | undefined;
 }
 

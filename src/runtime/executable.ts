@@ -3,9 +3,10 @@ import { OptionError } from "../base/errors.js";
 import { version } from "../base/version.js";
 import type { Graph } from "../graph/model.js";
 import { selectTaps } from "../graph/select-taps.js";
-import { type DeviceChoice, sessionTarget } from "./devices.js";
+import type { DeviceChoice } from "./devices.js";
 import { endProfiling } from "./end-profiling.js";
 import { emitStagedModel, HostStageSessions } from "./host-stages.js";
+import { inferenceTarget } from "./inference-target.js";
 import { namedNoise, noiseInputs } from "./noise.js";
 import { mergePlacements } from "./profile-placement.js";
 import { defaultRuntime } from "./provider.js";
@@ -132,19 +133,20 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
   for (const [path, variable] of graph.variables) variable.initialize({ seed: 0, path });
   const { device } = await runtime.resolveDevice(sessionOptions.device);
   const pathOf = new Map([...graph.variables].map(([path, variable]) => [variable, path]));
+  const outputs = new Map([
+    ...[...graph.outputs].map(([name, tensor]) => [prefixes.output + name, tensor] as const),
+    ...[...selectTaps(graph, taps)].map(([name, tensor]) => [prefixes.tap + name, tensor] as const),
+    ...[...graph.updates].map(
+      ([variable, tensor]) => [prefixes.update + pathOf.get(variable), tensor] as const,
+    ),
+  ]);
   const model = emitStagedModel(
     {
-      target: sessionTarget(device),
+      target: await inferenceTarget(runtime, device, [...outputs.values()]),
       inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
       variables: graph.variables,
       variablesAs: "initializers",
-      outputs: new Map([
-        ...[...graph.outputs].map(([name, tensor]) => [prefixes.output + name, tensor] as const),
-        ...[...selectTaps(graph, taps)].map(([name, tensor]) => [prefixes.tap + name, tensor] as const),
-        ...[...graph.updates].map(
-          ([variable, tensor]) => [prefixes.update + pathOf.get(variable), tensor] as const,
-        ),
-      ]),
+      outputs,
       producerVersion: version,
     },
     graph,

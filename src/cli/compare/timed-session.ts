@@ -5,6 +5,7 @@ import type { Graph } from "../../graph/model.js";
 import { concreteShape } from "../../graph/size.js";
 import { emitModel } from "../../onnx/emit.js";
 import { sessionTarget } from "../../runtime/devices.js";
+import { inferenceTarget } from "../../runtime/inference-target.js";
 import { namedNoise, noiseInputs } from "../../runtime/noise.js";
 import { defaultRuntime } from "../../runtime/provider.js";
 import type { SessionOptions } from "../../runtime/types.js";
@@ -25,15 +26,18 @@ export async function timedSession(
 ): Promise<TimedSession> {
   const runtime = defaultRuntime();
   const { device } = await runtime.resolveDevice(options.session.device);
-  const block = options.weights === "state" ? await runtime.channelBlock(device) : undefined;
   const updates = [...graph.updates.values()].map((value, index) => [`update:${index}`, value] as const);
   const variables = new Map([...graph.variables].map(([path, variable]) => [`variable:${path}`, variable]));
+  const outputs = new Map([...graph.outputs, ...updates]);
   const model = emitModel({
-    target: sessionTarget(device, block),
+    target:
+      options.weights === "state"
+        ? sessionTarget(device, await runtime.channelBlock(device))
+        : await inferenceTarget(runtime, device, [...outputs.values()]),
     inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
     variables,
     variablesAs: options.weights === "state" ? "inputs" : "initializers",
-    outputs: new Map([...graph.outputs, ...updates]),
+    outputs,
     producerVersion: version,
   });
   const used = new Set(model.usedInputs);

@@ -3,11 +3,12 @@ import type { Emitter } from "../../graph/emitter.js";
 import type { Call } from "../../graph/operator.js";
 import { concreteShape, isConcrete, type Shape, sameShape } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
-import type { PairCall } from "../../ops/cpu-forms.js";
+import type { PairCall, PoolNode } from "../../ops/cpu-forms.js";
 import { reduceNode, reshapeNode } from "../../ops/nodes.js";
 import {
   blockedConvNode,
   blockedMeanNode,
+  blockedPool,
   channelBlock,
   fromBlocks,
   longestSum,
@@ -136,6 +137,28 @@ export function blockedReduction(
   }
   if (keepDims) return result;
   return reshapeNode(emit, result, known === "2,3" ? [samples, channels] : [channels]);
+}
+
+/** A mean over all positions as a pool, which adds one position after the other as ONNX Runtime's own pools do. */
+export function blockedAverage(
+  emit: Emitter,
+  [x]: readonly string[],
+  call: Call<[x: Tensor], { readonly axes?: readonly number[]; readonly keepDims?: boolean }>,
+): string | undefined {
+  const { axes = [], keepDims = true } = call.attributes;
+  if (!keepDims || axes.join() !== "2,3" || !liesInBlocks(emit, x!, call.inputs[0].shape)) return undefined;
+  return blockedPool(emit, "GlobalAveragePool", toBlocks(emit, x!));
+}
+
+/** A pool over windows. */
+export function blockedWindows(
+  emit: Emitter,
+  [x]: readonly string[],
+  { inputs: [tensor] }: Call<[x: Tensor], object>,
+  { opType, attributes }: PoolNode,
+): string | undefined {
+  if (!liesInBlocks(emit, x!, tensor.shape)) return undefined;
+  return fromBlocks(emit, blockedPool(emit, opType, toBlocks(emit, x!), attributes), tensor.size(1));
 }
 
 /** An element-wise operator of tensors of one shape, and of scalars, knows nothing of the layout. */

@@ -21,6 +21,12 @@ const leastPositions = 16;
 /** Nor are products of so few elements that they wait for memory. */
 const leastWindow = 16;
 
+/** What of a convolution comes in blocks. */
+interface BlockedConvOptions {
+  /** Filters of single elements as well. */
+  readonly pointwise?: boolean;
+}
+
 /** Which side of a convolution the filters come from: their own, or that of the gradient of its input. */
 type FilterForm = "straight" | "mirrored";
 
@@ -37,6 +43,7 @@ export function blockedConv(
   { input, weight }: ConvSizes,
   window: ConvWindow,
   form: FilterForm,
+  { pointwise = false }: BlockedConvOptions = {},
 ): string | undefined {
   const block = channelBlock(emit.target);
   if (block === 0 || weight.length !== 4) return undefined;
@@ -46,10 +53,12 @@ export function blockedConv(
   const depthwise = window.groups > 1 && window.groups === outputs && perGroup === 1;
   const grouped = window.groups > 1 && !depthwise;
   if (grouped && !hasWholeGroups()) return undefined;
-  // A kernel of one element is a matrix product, which is as fast on the plain layout.
   const taps = kernel[0]! * kernel[1]!;
-  if (taps === 1 && !depthwise) return grouped ? undefined : stridedProduct();
-  if (taps === 1 || (!depthwise && taps * perGroup < leastWindow)) return undefined;
+  if (taps === 1 && !pointwise) {
+    // A matrix product, which is as fast on the plain layout.
+    return depthwise || grouped ? undefined : stridedProduct();
+  }
+  if (!depthwise && taps * perGroup < leastWindow) return undefined;
   const fewInputs = !depthwise && form === "straight" && perGroup < block && outputs % block === 0;
   if (!depthwise && !fewInputs && perGroup % 4 !== 0) return undefined;
 

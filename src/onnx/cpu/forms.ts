@@ -1,6 +1,14 @@
 import type { CpuForms } from "../../ops/cpu-forms.js";
 import { notedScale, scaleAndShift } from "./affine.js";
-import { blockedAffine, blockedReduction, blockedScale, blockedShift, blockedUnshift } from "./channels.js";
+import {
+  blockedAffine,
+  blockedAverage,
+  blockedReduction,
+  blockedScale,
+  blockedShift,
+  blockedUnshift,
+  blockedWindows,
+} from "./channels.js";
 import { blockedConv } from "./conv.js";
 import { productForm, transposeForm } from "./exchanged-axes.js";
 import { convOfFewChannels, filterGradientOfFewChannels, pointwiseOfFewFilters } from "./few-channels.js";
@@ -11,6 +19,7 @@ import {
 } from "./few-positions.js";
 import { blockedDepthwiseGradient, blockedFilterGradient, groupedFilterGradient } from "./filter-gradient.js";
 import { globalAverage } from "./global-average.js";
+import { channelBlock } from "./layout.js";
 import { pairNode } from "./pair.js";
 import { blockedStridedTranspose } from "./strided-transpose.js";
 
@@ -36,7 +45,25 @@ export const forms: CpuForms = {
   shift: (...call) => blockedShift(...call) ?? scaleAndShift(...call),
   unshift: blockedUnshift,
   affine: blockedAffine,
+  // Its gradient reads plain images.
+  pool: () => undefined,
   reduction: (emit, operands, call, kind) =>
     blockedReduction(emit, operands, call, kind) ??
-    (kind === "mean" ? globalAverage(emit, operands, call) : undefined),
+    (kind === "mean" && channelBlock(emit.target) === 0 ? globalAverage(emit, operands, call) : undefined),
+};
+
+/** The forms where weights are constants and the model, all the same, chooses the layout itself (`suitsBlocks`). */
+export const constantForms: CpuForms = {
+  ...forms,
+  conv: (...call) =>
+    pointwiseOfFewFilters(...call) ??
+    convOfFewChannels(...call, "straight") ??
+    blockedConv(...call, "straight", { pointwise: true }),
+  // ONNX Runtime arranges their constant filters when it loads them.
+  mirroredConv: (...call) => convOfFewChannels(...call, "mirrored"),
+  convTranspose: () => undefined,
+  reduction: (emit, operands, call, kind) =>
+    (kind === "mean" ? blockedAverage(emit, operands, call) : undefined) ??
+    forms.reduction(emit, operands, call, kind),
+  pool: blockedWindows,
 };

@@ -4,7 +4,6 @@ import { sameShape } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { conv } from "../../ops/conv.js";
 import { batchNorm } from "../../ops/normalize.js";
-import { channelBlock } from "./layout.js";
 
 /**
  * The mean over all positions behind a convolution with constant filters, as a pool. ONNX Runtime brings such convolutions into its blocks
@@ -18,12 +17,12 @@ export function globalAverage(
   const [tensor] = call.inputs;
   const { axes = [], keepDims = true } = call.attributes;
   const isPool = tensor.rank === 4 && axes.join() === "2,3" && keepDims;
-  if (!isPool || channelBlock(emit.target) > 0 || !isConvolved(tensor)) return undefined;
+  if (!isPool || !isConvolved(tensor)) return undefined;
   return emit.node("GlobalAveragePool", [x!]);
 }
 
 /** True for what element-wise operators make of results of convolutions, normalized or not, alone. */
-function isConvolved(tensor: Tensor): boolean {
+export function isConvolved(tensor: Tensor): boolean {
   const seen = new Set<Tensor>();
   const open = [tensor];
   for (let at = open.pop(); at !== undefined; at = open.pop()) {

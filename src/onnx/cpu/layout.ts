@@ -1,12 +1,13 @@
-import type { Emitter, Target } from "../../graph/emitter.js";
+import type { Emitter, OnnxAttributes, Target } from "../../graph/emitter.js";
 import { int64Vector, reshapeNode, transposeNode } from "../../ops/nodes.js";
+import { filtersInBlocks } from "./filters-in-blocks.js";
 
 /*
  * ONNX Runtime's own layout of images on the CPU: channels in blocks that lie side by side, [N, C/b, H, W, b]. Its convolutions are
  * faster there than on [N, C, H, W], by more than two reorderings cost. Shapes of blocked tensors are written as if they were plain.
  */
 
-const domain = "com.microsoft.nchwc";
+export const domain = "com.microsoft.nchwc";
 
 /** Channels that a block holds, or 0 where sessions of the target have no blocked layout. */
 export function channelBlock(target: Target): number {
@@ -34,6 +35,11 @@ export function fromBlocks(emit: Emitter, x: string, channels: number): string {
   return plain;
 }
 
+/** A pool of blocks. */
+export function blockedPool(emit: Emitter, opType: string, x: string, window: OnnxAttributes = {}): string {
+  return emit.node(opType, [x], window, domain);
+}
+
 /** Elements up to which a sum of one after the other in float32 is exact enough. */
 export const longestSum = 64;
 
@@ -44,10 +50,9 @@ export function blockedMeanNode(
   [height, width]: readonly [height: number, width: number],
 ): string {
   // The kernel adds one position after the other; rows first keep the sums short, and with them the error of a mean far from zero.
-  if (height * width <= longestSum) return emit.node("GlobalAveragePool", [x], {}, domain);
-  const attributes = { kernel_shape: { ints: [1, width] }, strides: { ints: [1, 1] } };
-  const rows = emit.node("AveragePool", [x], attributes, domain);
-  return emit.node("GlobalAveragePool", [rows], {}, domain);
+  if (height * width <= longestSum) return blockedPool(emit, "GlobalAveragePool", x);
+  const window = { kernel_shape: { ints: [1, width] }, strides: { ints: [1, 1] } };
+  return blockedPool(emit, "GlobalAveragePool", blockedPool(emit, "AveragePool", x, window));
 }
 
 /** Window of a blocked convolution, all axes written out. */
@@ -96,6 +101,8 @@ function padFilters(emit: Emitter, w: string, [outputs, inputs]: FilterShape, bl
 /** Filters [K, C, R, S] for a blocked input: [K/b, C/b, R, S, b of C, b of K]. */
 export function blockedFilters(emit: Emitter, w: string, shape: FilterShape): string {
   const block = channelBlock(emit.target);
+  const known = emit.value(w);
+  if (known) return emit.constant(filtersInBlocks(known, block, block));
   const [, , height, width] = shape;
   const [outputs, inputs] = [wholeBlocks(shape[0], block), wholeBlocks(shape[1], block)];
   const flat = reshapeNode(emit, padFilters(emit, w, shape, block), [1, outputs, 1, inputs * height * width]);
@@ -116,12 +123,16 @@ export function filtersOfPlainInput(
   w: string,
   [outputs, inputs, height, width]: FilterShape,
 ): string {
+  const known = emit.value(w);
+  if (known) return emit.constant(filtersInBlocks(known, channelBlock(emit.target), 1));
   const flat = reshapeNode(emit, w, [1, outputs, 1, inputs * height * width]);
   return reshapeNode(emit, toBlocks(emit, flat), [outputs, inputs, height, width]);
 }
 
 /** Filters [C, 1, R, S] of one channel each: [C/b, R, S, b]. */
 export function depthwiseFilters(emit: Emitter, w: string, [channels, , height, width]: FilterShape): string {
+  const known = emit.value(w);
+  if (known) return emit.constant(filtersInBlocks(known, channelBlock(emit.target), 1));
   const flat = reshapeNode(emit, w, [1, channels, 1, height * width]);
   return reshapeNode(emit, toBlocks(emit, flat), [-1, 1, height, width]);
 }

@@ -20,7 +20,10 @@ const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const loader = new URL("../../scripts/typescript.mjs", import.meta.url).href;
 
 function typescript(...args: string[]): Command {
-  return { file: process.execPath, args: ["--import", loader, file("../contestant.ts"), ...args] };
+  return {
+    file: process.execPath,
+    args: ["--expose-gc", "--import", loader, file("../contestant.ts"), ...args],
+  };
 }
 
 /** The contestant that all others are compared with. */

@@ -8,6 +8,7 @@ import { emitModel } from "../../src/onnx/emit.js";
 import { slice } from "../../src/ops/shape.js";
 import { graphCost } from "../../src/report/cost.js";
 import { sessionTarget } from "../../src/runtime/devices.js";
+import { inferenceTarget } from "../../src/runtime/inference-target.js";
 import { callingThreadRuntime } from "../../src/runtime/node.js";
 import { namedNoise, noiseInputs } from "../../src/runtime/noise.js";
 import type { ReadyWork } from "./serve.js";
@@ -33,7 +34,10 @@ export async function residentSession(
   const computed = [...graph.outputs.values(), ...graph.updates.values()];
   const outputs = new Map(computed.map((tensor, index) => [`corner:${index}`, corner(tensor)]));
   const model = emitModel({
-    target: sessionTarget("cpu", weights === "state" ? await runtime.channelBlock("cpu") : undefined),
+    target:
+      weights === "state"
+        ? sessionTarget("cpu", await runtime.channelBlock("cpu"))
+        : await inferenceTarget(runtime, "cpu", [...outputs.values()]),
     inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
     variables,
     variablesAs: weights === "state" ? "inputs" : "initializers",

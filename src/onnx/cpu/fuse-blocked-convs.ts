@@ -53,12 +53,11 @@ export function fuseBlockedConvs(
 
   function fusedSum({ opType, inputs, outputs }: NodeRecord): NodeRecord[] | undefined {
     if (opType !== "Add" || !inputs.every(inBlocks)) return undefined;
-    // The later one, so that the other operand is there when it is computed.
-    const index = openConv(inputs[1]) ? 1 : 0;
-    const open = openConv(inputs[index]);
+    const open = openConv(inputs[1]) ?? openConv(inputs[0]);
     if (!open || open.conv.inputs.length > sumIndex) return undefined;
     const { conv, reshape } = open;
-    const other = inputs[1 - index]!;
+    const result = (reshape ?? conv).outputs[0]!;
+    const other = inputs.find((value) => value !== result)!;
     // Under the convolution's own shape, which its input has as well: it is of single elements.
     const image = reshape && producers.get(conv.inputs[0]!);
     if (reshape && image?.opType !== "Reshape") return undefined;
@@ -75,7 +74,7 @@ export function fuseBlockedConvs(
     return closed(open, { attributes }, outputs);
   }
 
-  /** A convolution with a change, in whose place another node's result stands. */
+  /** A convolution with a change, which gives another node's result, in that node's place: what it reads is there by then. */
   function closed(
     { conv, reshape }: OpenConv,
     change: Partial<NodeRecord>,

@@ -1,5 +1,5 @@
 import type { NodeRecord } from "../graph-records.js";
-import { domain } from "./layout.js";
+import { blocksDomain } from "./layout.js";
 
 /** Activations that ONNX Runtime's blocked convolution has within it. */
 const activations: ReadonlySet<string> = new Set(["Relu", "Sigmoid", "Tanh"]);
@@ -47,7 +47,8 @@ export function fuseBlockedConvs(
     const last = value === undefined ? undefined : producerRead(value);
     const reshape = last?.opType === "Reshape" ? last : undefined;
     const conv = reshape ? producerRead(reshape.inputs[0]!) : last;
-    const isOpen = conv?.opType === "Conv" && conv.domain === domain && !("activation" in conv.attributes);
+    const isOpen =
+      conv?.opType === "Conv" && conv.domain === blocksDomain && !("activation" in conv.attributes);
     return isOpen ? { conv, reshape } : undefined;
   }
 
@@ -67,8 +68,8 @@ export function fuseBlockedConvs(
     return [...(view ? [{ ...view, outputs: [sum] }] : []), ...closed(open, { inputs: operands }, outputs)];
   }
 
-  function fusedActivation({ opType, domain: from, inputs, outputs }: NodeRecord): NodeRecord[] | undefined {
-    const open = activations.has(opType) && from === "" ? openConv(inputs[0]) : undefined;
+  function fusedActivation({ opType, domain, inputs, outputs }: NodeRecord): NodeRecord[] | undefined {
+    const open = activations.has(opType) && domain === "" ? openConv(inputs[0]) : undefined;
     if (!open) return undefined;
     const attributes = { ...open.conv.attributes, activation: { string: opType } };
     return closed(open, { attributes }, outputs);

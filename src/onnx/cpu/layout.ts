@@ -7,7 +7,8 @@ import { filtersInBlocks } from "./filters-in-blocks.js";
  * faster there than on [N, C, H, W], by more than two reorderings cost. Shapes of blocked tensors are written as if they were plain.
  */
 
-export const domain = "com.microsoft.nchwc";
+/** Domain of the operators on blocks. */
+export const blocksDomain = "com.microsoft.nchwc";
 
 /** Channels that a block holds, or 0 where sessions of the target have no blocked layout. */
 export function channelBlock(target: Target): number {
@@ -23,21 +24,21 @@ export function wholeBlocks(count: number, block: number): number {
 export function toBlocks(emit: Emitter, x: string): string {
   const known = emit.form(x, "blocks");
   if (known !== undefined) return known;
-  const blocks = emit.node("ReorderInput", [x], {}, domain);
+  const blocks = emit.node("ReorderInput", [x], {}, blocksDomain);
   emit.addForm(x, "blocks", blocks);
   return blocks;
 }
 
 /** Blocks as [N, channels, H, W]. Where only operators on blocks use the result, the reordering is left out of the model. */
 export function fromBlocks(emit: Emitter, x: string, channels: number): string {
-  const plain = emit.node("ReorderOutput", [x], { channels: { int: channels } }, domain);
+  const plain = emit.node("ReorderOutput", [x], { channels: { int: channels } }, blocksDomain);
   if (channels % channelBlock(emit.target) === 0) emit.addForm(plain, "blocks", x);
   return plain;
 }
 
 /** A pool of blocks. */
 export function blockedPool(emit: Emitter, opType: string, x: string, window: OnnxAttributes = {}): string {
-  return emit.node(opType, [x], window, domain);
+  return emit.node(opType, [x], window, blocksDomain);
 }
 
 /** Elements up to which a sum of one after the other in float32 is exact enough. */
@@ -74,7 +75,7 @@ export function blockedConvNode(emit: Emitter, operands: readonly string[], wind
     dilations: { ints: dilation },
     group: { int: groups },
   };
-  return emit.node("Conv", operands, attributes, domain);
+  return emit.node("Conv", operands, attributes, blocksDomain);
 }
 
 /** Zeros around blocks of so many channels (whole blocks): a convolution with ones, which is faster than Pad. */

@@ -7,8 +7,7 @@ import type { Tensor } from "../../src/graph/tensor.js";
 import { emitModel } from "../../src/onnx/emit.js";
 import { slice } from "../../src/ops/shape.js";
 import { graphCost } from "../../src/report/cost.js";
-import { sessionTarget } from "../../src/runtime/devices.js";
-import { inferenceTarget } from "../../src/runtime/inference-target.js";
+import { modelTarget } from "../../src/runtime/model-target.js";
 import { callingThreadRuntime } from "../../src/runtime/node.js";
 import { namedNoise, noiseInputs } from "../../src/runtime/noise.js";
 import type { ReadyWork } from "./serve.js";
@@ -33,14 +32,12 @@ export async function residentSession(
   const variables = new Map([...graph.variables].map(([path, variable]) => [`variable:${path}`, variable]));
   const computed = [...graph.outputs.values(), ...graph.updates.values()];
   const outputs = new Map(computed.map((tensor, index) => [`corner:${index}`, corner(tensor)]));
+  const variablesAs = weights === "state" ? "inputs" : "initializers";
   const model = emitModel({
-    target:
-      weights === "state"
-        ? sessionTarget("cpu", await runtime.channelBlock("cpu"))
-        : await inferenceTarget(runtime, "cpu", [...outputs.values()]),
+    target: await modelTarget(runtime, "cpu", variablesAs, [...outputs.values()]),
     inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
     variables,
-    variablesAs: weights === "state" ? "inputs" : "initializers",
+    variablesAs,
     outputs,
     producerVersion: version,
   });

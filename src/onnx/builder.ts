@@ -41,20 +41,19 @@ export class ModelBuilder implements Emitter {
   readonly #inputs: ValueRecord[] = [];
   readonly #outputs: OutputRecord[] = [];
   #guard: Guard | undefined;
-  readonly #initializers: Initializer[] = [];
-  readonly #constants = new Map<string, Initializer[]>();
   /** Initializers that no run replaces, by name. */
-  readonly #fixed = new Map<string, HostTensor>();
+  readonly #initializers = new Map<string, Initializer>();
+  readonly #constants = new Map<string, Initializer[]>();
   /** Names of all values that nodes can refer to; true where a node produces the value. */
   readonly #values = new Map<string, boolean>();
   readonly #outputNames = new Set<string>();
-  readonly #forms = new Map<string, string>();
-  readonly #formValues = new Set<string>();
+  /** Other forms of values, by kind and value. */
+  readonly #forms = new Map<string, Map<string, string>>();
   readonly #counters = new Map<string, number>();
   readonly #domains = new Set<string>();
   readonly #withholdsSizes: boolean;
   /** Sizes that are withheld: initializers that are inputs as well, by their values. */
-  readonly #sizes = new Map<string, ValueRecord>();
+  readonly #sizes = new Map<string, ValueRecord & Initializer>();
 
   /** @param options.withholdsSizes declares the sizes of Reshape nodes as something that a run may change, so that nobody relies on them */
   constructor(target: Target, { withholdsSizes = false }: { readonly withholdsSizes?: boolean } = {}) {
@@ -91,17 +90,17 @@ export class ModelBuilder implements Emitter {
   }
 
   form(value: string, kind: string): string | undefined {
-    return this.#forms.get(`${kind} ${value}`);
+    return this.#forms.get(kind)?.get(value);
   }
 
   addForm(value: string, kind: string, other: string): void {
-    this.#forms.set(`${kind} ${value}`, other);
-    this.#formValues.add(`${kind} ${other}`);
+    const forms = this.#forms.get(kind) ?? new Map<string, string>();
+    this.#forms.set(kind, forms.set(value, other));
   }
 
-  /** Whether a value is another form of one. */
-  isForm(value: string, kind: string): boolean {
-    return this.#formValues.has(`${kind} ${value}`);
+  /** The values that are such a form of another one. */
+  formsOf(kind: string): ReadonlySet<string> {
+    return new Set(this.#forms.get(kind)?.values());
   }
 
   /** Puts nodes of equal results in the place of those so far. @param rule of nodes, and of what is read from outside of them */
@@ -129,13 +128,17 @@ export class ModelBuilder implements Emitter {
     const kept = needed(this.#nodes, roots);
     this.#nodes.splice(0, this.#nodes.length, ...kept);
     const read = new Set([...roots, ...kept.flatMap(({ inputs }) => inputs)]);
-    const isKept = ({ name }: Initializer) => read.has(name) || !this.#fixed.has(name);
-    for (const [key, candidates] of this.#constants) this.#constants.set(key, candidates.filter(isKept));
-    this.#initializers.splice(0, this.#initializers.length, ...this.#initializers.filter(isKept));
+    for (const [key, candidates] of this.#constants) {
+      this.#constants.set(
+        key,
+        candidates.filter(({ name }) => read.has(name)),
+      );
+    }
+    for (const name of this.#initializers.keys()) if (!read.has(name)) this.#initializers.delete(name);
   }
 
   value(name: string): HostTensor | undefined {
-    return this.#fixed.get(name);
+    return this.#initializers.get(name)?.tensor;
   }
 
   constant(tensor: HostTensor): string {
@@ -153,8 +156,7 @@ export class ModelBuilder implements Emitter {
     const entry = { name: this.#fresh("const"), tensor };
     candidates.push(entry);
     this.#define(entry.name, false);
-    this.#initializers.push(entry);
-    this.#fixed.set(entry.name, tensor);
+    this.#initializers.set(entry.name, entry);
     return entry.name;
   }
 
@@ -165,9 +167,9 @@ export class ModelBuilder implements Emitter {
     const key = values.join();
     const known = this.#sizes.get(key);
     if (known) return known.name;
-    const name = this.initializer(this.#fresh("sizes"), tensor);
-    this.#fixed.delete(name);
-    this.#sizes.set(key, { name, dtype: "int64", shape: tensor.shape });
+    const name = this.#fresh("sizes");
+    this.#define(name, false);
+    this.#sizes.set(key, { name, dtype: "int64", shape: tensor.shape, tensor });
     return name;
   }
 
@@ -183,8 +185,7 @@ export class ModelBuilder implements Emitter {
   initializer(name: string, tensor: HostTensor): string {
     checkTensor(`initializer '${name}'`, tensor);
     this.#define(name, false);
-    this.#initializers.push({ name, tensor });
-    this.#fixed.set(name, tensor);
+    this.#initializers.set(name, { name, tensor });
     return name;
   }
 
@@ -236,10 +237,12 @@ export class ModelBuilder implements Emitter {
       input: [...this.#inputs, ...this.#sizes.values()].map(valueInfo),
       output: this.#outputs.map(valueInfo),
     };
-    const initializers = this.#initializers.map(({ name, tensor }) => ({
-      name: renamed.get(name) ?? name,
-      tensor,
-    }));
+    const initializers = [...this.#initializers.values(), ...this.#sizes.values()].map(
+      ({ name, tensor }) => ({
+        name: renamed.get(name) ?? name,
+        tensor,
+      }),
+    );
     return encodeModel(model, graph, initializers);
   }
 

@@ -54,6 +54,7 @@ export const sessionOpset = 21;
 export function emitModel(request: EmitRequest): EmittedModel {
   const withholdsSizes = request.target.kind === "cpu" && request.variablesAs === "inputs";
   const builder = new ModelBuilder(request.target, { withholdsSizes });
+  // Without variables, filters are inputs.
   const hasConstants = request.variablesAs === "initializers" && request.variables.size > 0;
   const constantInBlocks = hasConstants && request.target.channelBlock !== undefined;
   if (request.target.kind === "cpu") provideCpuForms(builder, constantInBlocks ? constantForms : forms);
@@ -95,9 +96,8 @@ export function emitModel(request: EmitRequest): EmittedModel {
   }
   builder.prune();
   if (constantInBlocks) {
-    builder.replaceNodes((nodes, results) =>
-      fuseBlockedConvs(nodes, results, (value) => builder.isForm(value, "blocks")),
-    );
+    const blocks = builder.formsOf("blocks");
+    builder.replaceNodes((nodes, results) => fuseBlockedConvs(nodes, results, (value) => blocks.has(value)));
   }
   const { producerVersion, metadata } = request;
   const bytes = builder.build({ producerVersion, ...(metadata ? { metadata } : {}) });

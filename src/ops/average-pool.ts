@@ -1,11 +1,10 @@
-import type { HostTensor } from "../base/dtype.js";
 import { ShapeError } from "../base/errors.js";
 import { constant } from "../graph/constant.js";
 import { defineOp, type Op, requireDType } from "../graph/operator.js";
 import type { Tensor } from "../graph/tensor.js";
 import { mul } from "./arithmetic.js";
 import { spatialSizes } from "./conv.js";
-import { cpuForms, type PoolNode } from "./cpu-forms.js";
+import { emitPool } from "./cpu-forms.js";
 import { scatterWindows } from "./scatter-windows.js";
 import { normalizeWindow, type PerAxis, type Window, windowCounts } from "./window.js";
 
@@ -73,29 +72,6 @@ function quotients(axes: readonly AxisWindows[], numerator: number): { shape: nu
   return { shape: [1, 1, ...axes.map(({ divisors }) => divisors.length)], data };
 }
 
-/** The node of a pool, and what its result is multiplied by where ONNX divides otherwise. */
-function averageNode(
-  x: Tensor,
-  window: AverageWindow,
-): { readonly node: PoolNode; readonly correction: HostTensor | undefined } {
-  const { kernel, stride, countIncludePad } = window;
-  const axes = layOut(x, window);
-  const attributes = {
-    kernel_shape: { ints: kernel },
-    strides: { ints: stride },
-    pads: { ints: [...axes.map(({ begin }) => begin), ...axes.map(({ end }) => end)] },
-    count_include_pad: { int: countIncludePad ? 1 : 0 },
-  };
-  const node: PoolNode = { opType: "AveragePool", attributes };
-  if (!countIncludePad) return { node, correction: undefined };
-  const { shape, data } = quotients(
-    axes,
-    kernel.reduce((area, size) => area * size, 1),
-  );
-  const isRight = data.every((value) => value === 1);
-  return { node, correction: isRight ? undefined : { dtype: "float32", shape, data } };
-}
-
 /**
  * Mean over sliding windows: [N, C, ...] -> [N, C, ...], with PyTorch's rules for padding and cut-off windows. ONNX AveragePool-11,
  * always with explicit padding, and its quotient corrected where a window is cut off and padding counts.
@@ -111,13 +87,21 @@ export const averagePool: Op<[x: Tensor], AveragePoolAttributes> = defineOp("ave
     return { shape: [x.shape[0]!, x.shape[1]!, ...counts], dtype: "float32" };
   },
   onnx: (emit, [x], { inputs, attributes }) => {
-    const { node, correction } = averageNode(inputs[0], attributes as AverageWindow);
-    const pooled = emit.node(node.opType, [x!], node.attributes);
-    return correction ? emit.node("Mul", [pooled, emit.constant(correction)]) : pooled;
-  },
-  blocked: (emit, operands, call) => {
-    const { node, correction } = averageNode(call.inputs[0], call.attributes as AverageWindow);
-    return correction ? undefined : cpuForms(emit)?.pool(emit, operands, call, node);
+    const { kernel, stride, countIncludePad } = attributes as AverageWindow;
+    const axes = layOut(inputs[0], attributes as AverageWindow);
+    const pooled = emitPool(emit, "AveragePool", x!, inputs[0], {
+      kernel_shape: { ints: kernel },
+      strides: { ints: stride },
+      pads: { ints: [...axes.map(({ begin }) => begin), ...axes.map(({ end }) => end)] },
+      count_include_pad: { int: countIncludePad ? 1 : 0 },
+    });
+    if (!countIncludePad) return pooled;
+    const { shape, data } = quotients(
+      axes,
+      kernel.reduce((area, size) => area * size, 1),
+    );
+    if (data.every((value) => value === 1)) return pooled;
+    return emit.node("Mul", [pooled, emit.constant({ dtype: "float32", shape, data })]);
   },
   gradient: ({ inputs: [x], attributes, cotangent: dy }) => [
     () => {

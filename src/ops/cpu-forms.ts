@@ -24,11 +24,8 @@ export interface TransposedSizes {
   readonly outputSize: readonly number[];
 }
 
-/** The node of a pool. */
-export interface PoolNode {
-  readonly opType: "MaxPool" | "AveragePool";
-  readonly attributes: OnnxAttributes;
-}
+/** Operators that pool over windows. */
+export type PoolOperator = "MaxPool" | "AveragePool";
 
 type Form<C> = (emit: Emitter, operands: readonly string[], call: C) => string | undefined;
 
@@ -84,12 +81,13 @@ export interface CpuForms {
     call: Call<[x: Tensor], { readonly axes?: readonly number[]; readonly keepDims?: boolean }>,
     kind: "mean" | "sum",
   ): string | undefined;
-  /** A pool over windows: the plain node's operator and attributes. */
+  /** A pool over windows, which stand in the attributes of the plain node. */
   pool(
     emit: Emitter,
-    operands: readonly string[],
-    call: Call<[x: Tensor], object> & { readonly output: Tensor },
-    node: PoolNode,
+    onnxOp: PoolOperator,
+    operand: string,
+    input: Tensor,
+    window: OnnxAttributes,
   ): string | undefined;
 }
 
@@ -109,4 +107,15 @@ export function cpuForms(emit: Emitter): CpuForms | undefined {
 export function emitPair(onnxOp: string) {
   return (emit: Emitter, operands: readonly string[], call: ResultOfPair): string =>
     cpuForms(emit)?.pair(emit, onnxOp, operands, call) ?? emit.node(onnxOp, operands);
+}
+
+/** Emits a pool over windows. */
+export function emitPool(
+  emit: Emitter,
+  onnxOp: PoolOperator,
+  operand: string,
+  input: Tensor,
+  window: OnnxAttributes,
+): string {
+  return cpuForms(emit)?.pool(emit, onnxOp, operand, input, window) ?? emit.node(onnxOp, [operand], window);
 }

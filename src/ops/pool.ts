@@ -6,7 +6,7 @@ import { mul, sub } from "./arithmetic.js";
 import { emitAxisProduct, type FixedMatrix, transposed } from "./axis-product.js";
 import { cast, equal } from "./compare.js";
 import { spatialSizes } from "./conv.js";
-import { cpuForms, type PoolNode } from "./cpu-forms.js";
+import { emitPool } from "./cpu-forms.js";
 import { scatterWindows } from "./scatter-windows.js";
 import { pad, slice } from "./shape.js";
 import { normalizeWindow, type Window, type WindowAttributes, windowCounts } from "./window.js";
@@ -17,16 +17,6 @@ export interface PoolAttributes extends WindowAttributes {
 }
 
 type PoolWindow = Window & { readonly kernel: readonly number[] };
-
-function maxPoolNode({ kernel, stride, padding, dilation }: PoolWindow): PoolNode {
-  const attributes = {
-    kernel_shape: { ints: kernel },
-    strides: { ints: stride },
-    pads: { ints: padding },
-    dilations: { ints: dilation },
-  };
-  return { opType: "MaxPool", attributes };
-}
 
 /**
  * Maximum over sliding windows: [N, C, ...] -> [N, C, ...]; padding never wins. Of equal elements the first one of a window (row
@@ -47,12 +37,15 @@ export const maxPool: Op<[x: Tensor], PoolAttributes> = defineOp("maxPool", {
       );
     return { shape: [x.shape[0]!, x.shape[1]!, ...counts], dtype: "float32" };
   },
-  onnx: (emit, operands, { attributes }) => {
-    const node = maxPoolNode(attributes as PoolWindow);
-    return emit.node(node.opType, operands, node.attributes);
+  onnx: (emit, [x], { inputs, attributes }) => {
+    const { kernel, stride, padding, dilation } = attributes as PoolWindow;
+    return emitPool(emit, "MaxPool", x!, inputs[0], {
+      kernel_shape: { ints: kernel },
+      strides: { ints: stride },
+      pads: { ints: padding },
+      dilations: { ints: dilation },
+    });
   },
-  blocked: (emit, operands, call) =>
-    cpuForms(emit)?.pool(emit, operands, call, maxPoolNode(call.attributes as PoolWindow)),
   gradient: ({ inputs: [x], attributes, output: y, cotangent: dy }) => [
     () => routeToFirstMaximum(x, y, dy, attributes as PoolWindow),
   ],

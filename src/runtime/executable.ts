@@ -6,7 +6,7 @@ import { selectTaps } from "../graph/select-taps.js";
 import type { DeviceChoice } from "./devices.js";
 import { endProfiling } from "./end-profiling.js";
 import { emitStagedModel, HostStageSessions } from "./host-stages.js";
-import { inferenceTarget } from "./inference-target.js";
+import { modelTarget } from "./model-target.js";
 import { namedNoise, noiseInputs } from "./noise.js";
 import { mergePlacements } from "./profile-placement.js";
 import { defaultRuntime } from "./provider.js";
@@ -142,7 +142,7 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
   ]);
   const model = emitStagedModel(
     {
-      target: await inferenceTarget(runtime, device, [...outputs.values()]),
+      target: await modelTarget(runtime, device, "initializers", [...outputs.values()]),
       inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
       variables: graph.variables,
       variablesAs: "initializers",

@@ -1,6 +1,6 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 import { checkInteger } from "../base/check.js";
-import { elementCount, type HostTensor, hostArray } from "../base/dtype.js";
+import { elementCount, type HostArray, type HostTensor, hostArray } from "../base/dtype.js";
 import { DeviceError } from "../base/errors.js";
 import { fillNoise, noiseDType, noiseTensor } from "../base/noise.js";
 import { type DeviceChoice, hasDeviceMemory } from "./devices.js";
@@ -29,7 +29,7 @@ export class HostedSession {
   #placement: Placement | undefined;
   #hasRun = false;
   /** Copies of inputs that came in shared memory, written anew with each call. */
-  readonly #ownFeeds = new Map<string, HostTensor>();
+  readonly #ownFeeds = new Map<string, HostArray>();
   /** Arrays of noise inputs, filled anew for each step. */
   readonly #noise = new Map<string, HostTensor>();
 
@@ -155,12 +155,11 @@ export class HostedSession {
   #readable(name: string, tensor: HostTensor): HostTensor {
     const { dtype, shape, data } = tensor;
     if (data.buffer instanceof ArrayBuffer) return tensor;
-    const known = this.#ownFeeds.get(name)?.data;
+    const known = this.#ownFeeds.get(name);
     const copy = known?.length === data.length ? known : hostArray(dtype, data.length);
     copy.set(data as never);
-    const own = { dtype, shape, data: copy };
-    this.#ownFeeds.set(name, own);
-    return own;
+    this.#ownFeeds.set(name, copy);
+    return { dtype, shape, data: copy };
   }
 
   /** Adds the tensors of the noise inputs to `feeds`. */

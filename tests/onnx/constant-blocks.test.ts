@@ -14,7 +14,7 @@ import { Bottleneck } from "../../src/models/residual-block.js";
 import { ResNet } from "../../src/models/resnet.js";
 import { filtersInBlocks } from "../../src/onnx/cpu/filters-in-blocks.js";
 import { fuseBlockedConvs } from "../../src/onnx/cpu/fuse-blocked-convs.js";
-import { suitsBlocks } from "../../src/onnx/cpu/suits-blocks.js";
+import { hasGates, hasWholeBlocks } from "../../src/onnx/cpu/suits-blocks.js";
 import { decodeModel } from "../../src/onnx/decoder.js";
 import { emitModel } from "../../src/onnx/emit.js";
 import type { NodeRecord } from "../../src/onnx/graph-records.js";
@@ -59,6 +59,12 @@ function filters(...shape: number[]): Variable {
   const variable = new Variable({ shape, trainable: true, initializer: () => {} });
   variable.value = normal(shape.join(), shape).data;
   return variable;
+}
+
+/** Gates, and whole blocks where their size is known. */
+function suitsBlocks(roots: Iterable<Tensor>, block?: number): boolean {
+  const all = [...roots];
+  return hasGates(all) && (block === undefined || hasWholeBlocks(all, block));
 }
 
 const gated = (x: Tensor, squeeze: Variable) =>

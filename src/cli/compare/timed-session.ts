@@ -4,8 +4,7 @@ import { version } from "../../base/version.js";
 import type { Graph } from "../../graph/model.js";
 import { concreteShape } from "../../graph/size.js";
 import { emitModel } from "../../onnx/emit.js";
-import { sessionTarget } from "../../runtime/devices.js";
-import { inferenceTarget } from "../../runtime/inference-target.js";
+import { modelTarget } from "../../runtime/model-target.js";
 import { namedNoise, noiseInputs } from "../../runtime/noise.js";
 import { defaultRuntime } from "../../runtime/provider.js";
 import type { SessionOptions } from "../../runtime/types.js";
@@ -29,14 +28,12 @@ export async function timedSession(
   const updates = [...graph.updates.values()].map((value, index) => [`update:${index}`, value] as const);
   const variables = new Map([...graph.variables].map(([path, variable]) => [`variable:${path}`, variable]));
   const outputs = new Map([...graph.outputs, ...updates]);
+  const variablesAs = options.weights === "state" ? "inputs" : "initializers";
   const model = emitModel({
-    target:
-      options.weights === "state"
-        ? sessionTarget(device, await runtime.channelBlock(device))
-        : await inferenceTarget(runtime, device, [...outputs.values()]),
+    target: await modelTarget(runtime, device, variablesAs, [...outputs.values()]),
     inputs: new Map([...graph.inputs, ...namedNoise(graph)]),
     variables,
-    variablesAs: options.weights === "state" ? "inputs" : "initializers",
+    variablesAs,
     outputs,
     producerVersion: version,
   });

@@ -1,9 +1,9 @@
 import { elementCount } from "../../base/dtype.js";
-import type { Emitter } from "../../graph/emitter.js";
+import type { Emitter, OnnxAttributes } from "../../graph/emitter.js";
 import type { Call } from "../../graph/operator.js";
 import { concreteShape, isConcrete, type Shape, sameShape } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
-import type { PairCall, PoolNode } from "../../ops/cpu-forms.js";
+import type { PairCall, PoolOperator } from "../../ops/cpu-forms.js";
 import { reduceNode, reshapeNode } from "../../ops/nodes.js";
 import {
   blockedConvNode,
@@ -153,12 +153,13 @@ export function blockedAverage(
 /** A pool over windows. */
 export function blockedWindows(
   emit: Emitter,
-  [x]: readonly string[],
-  { inputs: [tensor] }: Call<[x: Tensor], object>,
-  { opType, attributes }: PoolNode,
+  onnxOp: PoolOperator,
+  x: string,
+  input: Tensor,
+  window: OnnxAttributes,
 ): string | undefined {
-  if (!liesInBlocks(emit, x!, tensor.shape)) return undefined;
-  return fromBlocks(emit, blockedPool(emit, opType, toBlocks(emit, x!), attributes), tensor.size(1));
+  if (!liesInBlocks(emit, x, input.shape)) return undefined;
+  return fromBlocks(emit, blockedPool(emit, onnxOp, toBlocks(emit, x), window), input.size(1));
 }
 
 /** An element-wise operator of tensors of one shape, and of scalars, knows nothing of the layout. */

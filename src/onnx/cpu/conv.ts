@@ -7,8 +7,7 @@ import {
   blockedFilters,
   blockedMirroredFilters,
   channelBlock,
-  depthwiseFilters,
-  filtersOfPlainInput,
+  filtersOfFewChannels,
   fromBlocks,
   mirroredDepthwiseFilters,
   toBlocks,
@@ -89,15 +88,11 @@ export function blockedConv(
 
   function filters(): string {
     const [height, width] = kernel as [number, number];
-    if (depthwise) {
-      return (form === "mirrored" ? mirroredDepthwiseFilters : depthwiseFilters)(emit, w!, [
-        outputs,
-        1,
-        height,
-        width,
-      ]);
+    const shape = [outputs, perGroup, height, width] as const;
+    if (form === "straight") {
+      return (depthwise || fewInputs ? filtersOfFewChannels : blockedFilters)(emit, w!, shape);
     }
-    if (form === "mirrored") return blockedMirroredFilters(emit, w!, [perGroup, outputs, height, width]);
-    return (fewInputs ? filtersOfPlainInput : blockedFilters)(emit, w!, [outputs, perGroup, height, width]);
+    if (depthwise) return mirroredDepthwiseFilters(emit, w!, shape);
+    return blockedMirroredFilters(emit, w!, [perGroup, outputs, height, width]);
   }
 }

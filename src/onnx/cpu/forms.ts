@@ -52,7 +52,7 @@ export const forms: CpuForms = {
     (kind === "mean" && channelBlock(emit.target) === 0 ? globalAverage(emit, operands, call) : undefined),
 };
 
-/** The forms where weights are constants and the model, all the same, chooses the layout itself (`suitsBlocks`). */
+/** The forms where weights are constants and the model, all the same, chooses the layout itself (`onnx/cpu/suits-blocks.ts`). */
 export const constantForms: CpuForms = {
   ...forms,
   conv: (...call) =>

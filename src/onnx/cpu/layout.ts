@@ -118,8 +118,8 @@ export function blockedFilters(emit: Emitter, w: string, shape: FilterShape): st
   return reshapeNode(emit, order, [outputs, inputs, height, width]);
 }
 
-/** Filters [K, C, R, S] for a plain input of fewer channels than a block: [K/b, C, R, S, b of K]. */
-export function filtersOfPlainInput(
+/** Filters [K, C, R, S] of fewer channels than a block, for a plain input or of one channel each: [K/b, C, R, S, b of K]. */
+export function filtersOfFewChannels(
   emit: Emitter,
   w: string,
   [outputs, inputs, height, width]: FilterShape,
@@ -127,15 +127,7 @@ export function filtersOfPlainInput(
   const known = emit.value(w);
   if (known) return emit.constant(filtersInBlocks(known, channelBlock(emit.target), 1));
   const flat = reshapeNode(emit, w, [1, outputs, 1, inputs * height * width]);
-  return reshapeNode(emit, toBlocks(emit, flat), [outputs, inputs, height, width]);
-}
-
-/** Filters [C, 1, R, S] of one channel each: [C/b, R, S, b]. */
-export function depthwiseFilters(emit: Emitter, w: string, [channels, , height, width]: FilterShape): string {
-  const known = emit.value(w);
-  if (known) return emit.constant(filtersInBlocks(known, channelBlock(emit.target), 1));
-  const flat = reshapeNode(emit, w, [1, channels, 1, height * width]);
-  return reshapeNode(emit, toBlocks(emit, flat), [-1, 1, height, width]);
+  return reshapeNode(emit, toBlocks(emit, flat), [-1, inputs, height, width]);
 }
 
 /** Filters [K, C, R, S] with K and C exchanged, element by element: [C/b, K/b, R S, b of K, b of C]. */

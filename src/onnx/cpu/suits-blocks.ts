@@ -1,24 +1,29 @@
 import { ancestors } from "../../graph/ancestors.js";
-import { isConcrete, type Shape, sameShape } from "../../graph/size.js";
+import { isConcrete, sameShape } from "../../graph/size.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { mul } from "../../ops/arithmetic.js";
 import { conv } from "../../ops/conv.js";
 import { isConvolved } from "./global-average.js";
 
-/**
+/*
  * Whether a model with constant weights had better lie in blocks from the start. ONNX Runtime brings convolutions into blocks by itself,
  * but reorders what a gate per sample and channel multiplies, before and after; here the product is a convolution of single elements,
  * with the sum and the activation that follow. It pays where channels are whole blocks.
- * @param block channels of a block; by default only gates are looked for
  */
-export function suitsBlocks(roots: Iterable<Tensor>, block = 1): boolean {
-  const all = ancestors(roots);
-  let gates = false;
-  for (const tensor of all) {
-    if (tensor.op === mul) gates ||= isGated(tensor);
-    else if (tensor.op === conv && !hasWholeBlocks(tensor, block)) return false;
+
+/** True where what convolutions made is multiplied by a value per sample and channel. */
+export function hasGates(roots: Iterable<Tensor>): boolean {
+  for (const tensor of ancestors(roots)) if (tensor.op === mul && isGated(tensor)) return true;
+  return false;
+}
+
+/** True where all convolutions give whole blocks of so many channels, or less than one. */
+export function hasWholeBlocks(roots: Iterable<Tensor>, block: number): boolean {
+  for (const { op, shape } of ancestors(roots)) {
+    const [, channels] = shape as readonly number[];
+    if (op === conv && channels! > block && channels! % block !== 0) return false;
   }
-  return gates;
+  return true;
 }
 
 /** True for the product of an image made by convolutions and a value per sample and channel. */
@@ -29,9 +34,4 @@ function isGated({ shape, inputs }: Tensor): boolean {
     (image, index) =>
       sameShape(image.shape, shape) && sameShape(inputs[1 - index]!.shape, gate) && isConvolved(image),
   );
-}
-
-function hasWholeBlocks({ shape }: Tensor, block: number): boolean {
-  const [, channels] = shape as Shape & readonly number[];
-  return channels! < block || channels! % block === 0;
 }
